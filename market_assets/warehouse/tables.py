@@ -1,0 +1,156 @@
+"""The tables that Python writes: their keys and value columns. dbt's models are described in dbt/.
+
+Every table here is versioned (see versions.py); the columns below are those a writer supplies. The migrations create
+the same tables, and a test compares both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VERSION_COLUMNS = ("known_from", "known_to", "run_id", "changed_xid")
+"""Columns of every versioned table beside its own; the writer fills them."""
+
+TEXT, DATE, FLOAT, INTEGER, TIMESTAMP, BOOLEAN = (
+    "text",
+    "date",
+    "double precision",
+    "integer",
+    "timestamp with time zone",
+    "boolean",
+)
+
+
+@dataclass(frozen=True)
+class VersionedTable:
+    """One bitemporal table.
+
+    Attributes:
+        schema: PostgreSQL schema.
+        name: table name inside the schema.
+        key: key columns and their SQL types, in index order. The key identifies a row among current versions.
+        values: value columns and their SQL types. A row is restated when any of them differs.
+    """
+
+    schema: str
+    name: str
+    key: dict[str, str]
+    values: dict[str, str]
+
+    @property
+    def qualified(self) -> str:
+        """`schema.name`, as in messages and in lineage."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Key and value columns with their SQL types."""
+        return {**self.key, **self.values}
+
+
+PRICE_BAR = VersionedTable(
+    "raw",
+    "price_bar",
+    {"symbol": TEXT, "session": DATE, "source": TEXT},
+    {"open": FLOAT, "high": FLOAT, "low": FLOAT, "close": FLOAT, "volume": FLOAT, "currency": TEXT},
+)
+CORPORATE_ACTION = VersionedTable(
+    "raw",
+    "corporate_action",
+    {"symbol": TEXT, "ex_date": DATE, "kind": TEXT, "source": TEXT},
+    {"value": FLOAT, "currency": TEXT, "detail": TEXT},
+)
+SECURITY = VersionedTable(
+    "raw",
+    "security",
+    {"symbol": TEXT},
+    {
+        "exchange": TEXT,
+        "name": TEXT,
+        "currency": TEXT,
+        "first_session": DATE,
+        "last_session": DATE,
+        "source": TEXT,
+    },
+)
+SHARES_OUTSTANDING = VersionedTable(
+    "raw", "shares_outstanding", {"symbol": TEXT, "effective_date": DATE}, {"shares": FLOAT, "source": TEXT}
+)
+UNIVERSE_MEMBER = VersionedTable(
+    "raw",
+    "universe_member",
+    {"symbol": TEXT, "member_from": DATE},
+    {"exchange": TEXT, "name": TEXT, "currency": TEXT, "member_to": DATE},
+)
+TRADING_SESSION = VersionedTable(
+    "raw",
+    "trading_session",
+    {"exchange": TEXT, "session": DATE},
+    {"opens_at": TIMESTAMP, "closes_at": TIMESTAMP},
+)
+SOURCE_PRIORITY = VersionedTable("raw", "source_priority", {"source": TEXT}, {"priority": INTEGER})
+INDEX_VALUE = VersionedTable(
+    "indices",
+    "index_value",
+    {"index_id": TEXT, "session": DATE},
+    {
+        "price_return": FLOAT,
+        "total_return": FLOAT,
+        "net_total_return": FLOAT,
+        "divisor": FLOAT,
+        "market_value": FLOAT,
+        "constituents": INTEGER,
+    },
+)
+INDEX_CONSTITUENT = VersionedTable(
+    "indices",
+    "index_constituent",
+    {"index_id": TEXT, "session": DATE, "symbol": TEXT},
+    {"shares": FLOAT, "weight": FLOAT, "price": FLOAT, "contribution": FLOAT},
+)
+DIVISOR_CHANGE = VersionedTable(
+    "indices",
+    "divisor_change",
+    {"index_id": TEXT, "session": DATE, "reason": TEXT},
+    {
+        "divisor_before": FLOAT,
+        "divisor_after": FLOAT,
+        "market_value_before": FLOAT,
+        "market_value_after": FLOAT,
+        "detail": TEXT,
+    },
+)
+QUALITY_RESULT = VersionedTable(
+    "quality",
+    "result",
+    {"asset": TEXT, "check_name": TEXT, "session": DATE},
+    {"severity": TEXT, "passed": BOOLEAN, "failed_rows": "bigint", "detail": TEXT},
+)
+
+
+def indicator_table() -> VersionedTable:
+    """analytics.indicator: one column per output of the indicator registry."""
+    from market_assets.domain.indicators import output_columns
+
+    return VersionedTable(
+        "analytics",
+        "indicator",
+        {"symbol": TEXT, "session": DATE},
+        {column.name: FLOAT for column in output_columns()},
+    )
+
+
+TABLES = (
+    PRICE_BAR,
+    CORPORATE_ACTION,
+    SECURITY,
+    SHARES_OUTSTANDING,
+    UNIVERSE_MEMBER,
+    TRADING_SESSION,
+    SOURCE_PRIORITY,
+    INDEX_VALUE,
+    INDEX_CONSTITUENT,
+    DIVISOR_CHANGE,
+    QUALITY_RESULT,
+)
+"""Every versioned table but analytics.indicator, whose columns come from the registry."""

@@ -1,0 +1,292 @@
+"""The one writer of versioned tables, and the as-of read. Nothing else inserts, updates or deletes in them.
+
+A write stages its rows by binary COPY into a temporary table (unlogged, private to the session) and then, in the same
+transaction and under one advisory lock per table,
+    1. closes current versions whose values differ from the staged ones (a restatement),
+    2. closes current versions inside `scope` that were not staged (a withdrawal),
+    3. inserts staged rows that now have no current version.
+Rows equal to their current version cost a read and no write. A crash before the commit leaves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from market_assets.errors import OutOfOrderKnowledge, SchemaMismatch
+from market_assets.warehouse.connection import arrow_cursor, read_frame
+from market_assets.warehouse.tables import BOOLEAN, DATE, FLOAT, INTEGER, TEXT, TIMESTAMP, VersionedTable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """What one write did. received = added + restated + unchanged.
+
+    Attributes:
+        received: rows handed in.
+        added: rows whose key had no current version.
+        restated: rows that replaced a current version with other values.
+        unchanged: rows equal to their current version; nothing was written for them.
+        withdrawn: current versions inside the scope that were not handed in and are now closed.
+    """
+
+    received: int = 0
+    added: int = 0
+    restated: int = 0
+    unchanged: int = 0
+    withdrawn: int = 0
+
+    @property
+    def versions_written(self) -> int:
+        """New row versions in the table."""
+        return self.added + self.restated
+
+    def __add__(self, other: WriteResult) -> WriteResult:
+        return WriteResult(*(a + b for a, b in zip(self._values(), other._values(), strict=True)))
+
+    def _values(self) -> tuple[int, ...]:
+        return self.received, self.added, self.restated, self.unchanged, self.withdrawn
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The part of a table that a write speaks for: current rows in it that are not handed in are withdrawn.
+
+    Attributes:
+        ranges: column -> (first, last), both inclusive; last None = open end.
+        members: column -> values.
+    """
+
+    ranges: Mapping[str, tuple[date, date | None]] = field(default_factory=dict)
+    members: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+class VersionedWriter:
+    """Writes inside one open transaction; made by `transaction`."""
+
+    def __init__(self, cursor: Any, run_id: str) -> None:
+        self._cursor = cursor
+        self._run_id = run_id
+        self._stages = 0
+
+    def write(
+        self,
+        table: VersionedTable,
+        frame: pd.DataFrame,
+        *,
+        known_at: datetime | None = None,
+        scope: Scope | None = None,
+    ) -> WriteResult:
+        """Make `frame` the current knowledge of its keys.
+
+        Args:
+            table: where to.
+            frame: exactly the table's key and value columns, any order; keys unique and not null. NaN means null.
+            known_at: aware knowledge time of the rows; None = now. Must be later than the versions it replaces.
+            scope: what the frame speaks for completely; None = only for its own keys.
+
+        Raises:
+            SchemaMismatch: columns differ, a key is null or stands twice; the message names the first such key.
+            OutOfOrderKnowledge: `known_at` is not later than a version it would replace.
+        """
+        arrow = to_arrow(table, frame)
+        stage = f"stage_{self._stages}"
+        self._stages += 1
+        self._cursor.execute(f"select pg_advisory_xact_lock(hashtextextended('{table.qualified}', 0))")
+        self._cursor.fetchall()
+        if known_at is None:
+            self._cursor.execute(
+                "select clock_timestamp()"
+            )  # after the lock: later than every version committed before
+            known_at = self._cursor.fetchone()[0]
+        elif known_at.tzinfo is None:
+            raise ValueError("known_at must be timezone-aware")
+        self._cursor.adbc_ingest(stage, arrow, mode="create", temporary=True)
+        self._execute(f"analyze {stage}")
+        restated = withdrawn = 0
+        if not self._is_empty(table):
+            self._check_order(table, stage, known_at)
+            restated = self._close(
+                table, known_at, f"{_same_key(table)} and {_values_differ(table)}", f"from {stage} s"
+            )
+            if scope is not None:
+                gone = f"not exists (select from {stage} s where {_same_key(table)})"
+                withdrawn = self._close(table, known_at, " and ".join([*_scope_conditions(scope), gone]), "")
+        inserted = self._insert(table, stage, known_at)
+        self._execute(f"drop table {stage}")
+        return WriteResult(arrow.num_rows, inserted - restated, restated, arrow.num_rows - inserted, withdrawn)
+
+    def execute(self, statement: str, parameters: Sequence[object] = ()) -> None:
+        """Run a statement ($1, $2, ...) in the same transaction, for rows that must stand or fall with the write."""
+        self._execute(statement, parameters)
+
+    def _execute(self, statement: str, parameters: Sequence[object] = ()) -> None:
+        self._cursor.execute(statement, tuple(parameters) or None)
+
+    def _scalar(self, statement: str, parameters: Sequence[object] = ()) -> Any:
+        self._execute(statement, parameters)
+        row = self._cursor.fetchone()
+        return None if row is None else row[0]
+
+    def _is_empty(self, table: VersionedTable) -> bool:
+        return not self._scalar(f"select exists (select from {table.qualified})")  # noqa: S608 - own table names
+
+    def _check_order(self, table: VersionedTable, stage: str, known_at: datetime) -> None:
+        key = ", ".join(f"s.{_quoted(name)}" for name in table.key)
+        self._execute(
+            f"select {key}, c.known_from from {table.qualified} c join {stage} s on {_same_key(table)} "  # noqa: S608
+            f"where c.known_to is null and c.known_from >= $1 and {_values_differ(table)} limit 1",
+            (known_at,),
+        )
+        row = self._cursor.fetchone()
+        if row is not None:
+            raise OutOfOrderKnowledge(
+                f"{table.qualified} {_named_key(table, row)}: a version known from {row[-1]} is current, "
+                f"this one claims {known_at}; load vintages in the order in which they were published"
+            )
+
+    def _close(self, table: VersionedTable, known_at: datetime, where: str, using: str) -> int:
+        return int(
+            self._scalar(
+                f"with closed as (update {table.qualified} c "  # noqa: S608 - identifiers from the table declarations
+                f"set known_to = $1, changed_xid = pg_current_xact_id() {using} "
+                f"where c.known_to is null and {where} returning 1) select count(*) from closed",
+                (known_at,),
+            )
+        )
+
+    def _insert(self, table: VersionedTable, stage: str, known_at: datetime) -> int:
+        names = ", ".join(_quoted(name) for name in table.columns)
+        return int(
+            self._scalar(
+                f"with written as (insert into {table.qualified} ({names}, known_from, run_id) "  # noqa: S608
+                f"select {names}, $1, $2 from {stage} s where not exists "
+                f"(select from {table.qualified} c where c.known_to is null and {_same_key(table)}) "
+                "returning 1) select count(*) from written",
+                (known_at, self._run_id),
+            )
+        )
+
+
+@contextmanager
+def transaction(url: str, run_id: str) -> Iterator[VersionedWriter]:
+    """A writer whose writes commit together at the end of the block, or not at all when it raises."""
+    with arrow_cursor(url) as cursor:
+        yield VersionedWriter(cursor, run_id)
+
+
+def write_versions(
+    url: str,
+    table: VersionedTable,
+    frame: pd.DataFrame,
+    *,
+    run_id: str,
+    known_at: datetime | None = None,
+    scope: Scope | None = None,
+) -> WriteResult:
+    """`VersionedWriter.write` in a transaction of its own."""
+    with transaction(url, run_id) as writer:
+        return writer.write(table, frame, known_at=known_at, scope=scope)
+
+
+def as_of(
+    url: str, table: VersionedTable, at: datetime | None, where: str = "", parameters: Sequence[object] = ()
+) -> Any:
+    """Rows of `table` as they were known at `at` (aware; None = now), its key and value columns, ordered by key.
+
+    Args:
+        url: libpq URL.
+        table: what to read.
+        at: knowledge time.
+        where: further SQL condition with $2, $3, ... for `parameters`.
+        parameters: their values.
+    """
+    moment = at or datetime.now(UTC)
+    if moment.tzinfo is None:
+        raise ValueError("at must be timezone-aware")
+    names = ", ".join(_quoted(name) for name in table.columns)
+    key = ", ".join(_quoted(name) for name in table.key)
+    return read_frame(
+        url,
+        f"select {names} from {table.qualified} where known_from <= $1 and (known_to is null or known_to > $1) "  # noqa: S608
+        f"{f'and ({where})' if where else ''} order by {key}",
+        (moment, *parameters),
+    )
+
+
+def to_arrow(table: VersionedTable, frame: pd.DataFrame) -> pa.Table:
+    """`frame` as an Arrow table in the types of `table`, keys checked.
+
+    Raises:
+        SchemaMismatch: see `VersionedWriter.write`.
+    """
+    import pyarrow as pa
+
+    if set(frame.columns) != set(table.columns) or len(frame.columns) != len(table.columns):
+        missing, extra = set(table.columns) - set(frame.columns), set(frame.columns) - set(table.columns)
+        raise SchemaMismatch(
+            f"{table.qualified}: missing columns {sorted(missing)}, unknown columns {sorted(extra)}; "
+            f"it takes {list(table.columns)}"
+        )
+    key = list(table.key)
+    nulls = frame[key].isna().any(axis=1)
+    if nulls.any():
+        raise SchemaMismatch(f"{table.qualified}: a key is null in row {frame[nulls].iloc[0].to_dict()}")
+    doubled = frame.duplicated(key)
+    if doubled.any():
+        raise SchemaMismatch(
+            f"{table.qualified}: {int(doubled.sum())} keys stand twice, the first is {frame[doubled].iloc[0][key].to_dict()}"
+        )
+    types = {
+        TEXT: pa.string(),
+        DATE: pa.date32(),
+        FLOAT: pa.float64(),
+        INTEGER: pa.int32(),
+        "bigint": pa.int64(),
+        BOOLEAN: pa.bool_(),
+        TIMESTAMP: pa.timestamp("us", tz="UTC"),
+    }
+    arrays = []
+    for name, sql_type in table.columns.items():
+        try:
+            arrays.append(pa.Array.from_pandas(frame[name]).cast(types[sql_type]))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+            raise SchemaMismatch(f"{table.qualified}.{name} takes {sql_type}: {error}") from error
+    return pa.Table.from_arrays(arrays, names=list(table.columns))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _same_key(table: VersionedTable) -> str:
+    return " and ".join(f"c.{_quoted(name)} = s.{_quoted(name)}" for name in table.key)
+
+
+def _values_differ(table: VersionedTable) -> str:
+    current = ", ".join(f"c.{_quoted(name)}" for name in table.values)
+    staged = ", ".join(f"s.{_quoted(name)}" for name in table.values)
+    return f"row({current}) is distinct from row({staged})"
+
+
+def _scope_conditions(scope: Scope) -> list[str]:
+    conditions = []
+    for column, (first, last) in scope.ranges.items():
+        conditions.append(f"c.{_quoted(column)} >= date '{first.isoformat()[:10]}'")
+        if last is not None:
+            conditions.append(f"c.{_quoted(column)} <= date '{last.isoformat()[:10]}'")
+    for column, values in scope.members.items():
+        listed = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+        conditions.append(f"c.{_quoted(column)} in ({listed})" if values else "false")
+    return conditions
+
+
+def _named_key(table: VersionedTable, row: Sequence[Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in zip(table.key, row, strict=False))
