@@ -1,0 +1,70 @@
+"""What every source is built from: its options in the configuration, and what the platform lends it.
+
+Belongs here: the base of the typed options and the context. Does not belong here: the options of one kind (they stand
+beside the source they configure) or reading market.yaml (`market_assets.config`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+SessionsFunction: TypeAlias = Callable[[str, dt.date, dt.date], pd.DatetimeIndex]
+ClosedThroughFunction: TypeAlias = Callable[[str], dt.date]
+
+
+class SourceOptions(BaseModel):
+    """Options of one kind of source. Unknown keys are refused, values are not coerced between types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=False)
+
+
+def utc_now() -> dt.datetime:
+    """The present moment, with its zone."""
+    return dt.datetime.now(dt.UTC)
+
+
+@functools.lru_cache(maxsize=32)
+def _calendar(exchange: str, first_year: int, last_year: int) -> Any:
+    import exchange_calendars as xcals
+
+    return xcals.get_calendar(exchange, start=f"{first_year}-01-01", end=f"{last_year}-12-31")
+
+
+def calendar_sessions(exchange: str, start: dt.date, end: dt.date) -> pd.DatetimeIndex:
+    """Sessions of `exchange` from `start` to `end` by exchange_calendars, without the platform's own overrides."""
+    calendar = _calendar(exchange, start.year, max(end.year, start.year + 1))
+    sessions: pd.DatetimeIndex = calendar.sessions_in_range(pd.Timestamp(start), pd.Timestamp(end))
+    return sessions
+
+
+@dataclass(frozen=True)
+class SourceContext:
+    """What the platform lends a source.
+
+    Attributes:
+        base_dir: folder that relative paths in the options start from (the project root).
+        cache_dir: folder a source may keep files in that it can do without; created when needed.
+        sessions: sessions of an exchange between two dates; the platform passes its calendar with overrides.
+        closed_through: last session of an exchange that has closed by now; None means that the source has to judge by
+            `sessions` and `now` itself. Bars of later sessions are never returned.
+        now: clock, replaced in tests.
+    """
+
+    base_dir: Path = field(default_factory=Path.cwd)
+    cache_dir: Path = field(default_factory=lambda: Path.cwd() / ".market" / "cache")
+    sessions: SessionsFunction = calendar_sessions
+    closed_through: ClosedThroughFunction | None = None
+    now: Callable[[], dt.datetime] = utc_now
+
+    def resolve(self, path: Path) -> Path:
+        """`path` if absolute, else below `base_dir`."""
+        path = path.expanduser()
+        return path if path.is_absolute() else self.base_dir / path

@@ -1,0 +1,88 @@
+"""The kinds of source that exist, and how one is built from its entry in the configuration.
+
+Belongs here: the table of kinds and the refusal of a bad entry. Does not belong here: anything a kind does. The module
+of a kind is imported only when a source of that kind is configured.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from market_assets.errors import ConfigError
+from market_assets.sources.base import PriceSource
+from market_assets.sources.options import SourceContext, SourceOptions
+
+KINDS: Final[dict[str, tuple[str, str, str]]] = {
+    "sample": ("market_assets.sources.sample", "SampleSource", "SampleOptions"),
+    "files": ("market_assets.sources.files", "FilesSource", "FilesOptions"),
+    "synthetic": ("market_assets.sources.synthetic", "SyntheticSource", "SyntheticOptions"),
+    "yahoo": ("market_assets.sources.yahoo", "YahooSource", "YahooOptions"),
+}
+"""Kind in the configuration -> module, source class, options class."""
+
+
+def parse_options(
+    kind: str, options: Mapping[str, Any], *, file: str = "configuration", key: str = "sources"
+) -> SourceOptions:
+    """Validated options of a source of `kind`.
+
+    Args:
+        kind: a key of KINDS.
+        options: the entry's options, without `kind` and `name`.
+        file: where the entry stands, for messages.
+        key: dotted path of the entry in that file, for messages (`sources.0`).
+
+    Raises:
+        ConfigError: unknown kind, unknown key, or a value that the kind does not allow.
+    """
+    if kind not in KINDS:
+        raise ConfigError("unknown kind of source", file=file, key=f"{key}.kind", value=kind, allowed=KINDS)
+    module, _, options_class = KINDS[kind]
+    model: type[SourceOptions] = getattr(importlib.import_module(module), options_class)
+    try:
+        return model.model_validate(dict(options))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join((key, *(str(part) for part in first["loc"])))
+        unknown = first["type"] == "extra_forbidden"
+        raise ConfigError(
+            "unknown key" if unknown else first["msg"],
+            file=file,
+            key=where,
+            value=None if first["type"] == "missing" else first["input"],
+            allowed=model.model_fields if unknown and len(first["loc"]) == 1 else (),
+        ) from error
+
+
+def build_source(
+    kind: str,
+    name: str | None = None,
+    options: Mapping[str, Any] | SourceOptions | None = None,
+    *,
+    context: SourceContext | None = None,
+    file: str = "configuration",
+    key: str = "sources",
+) -> PriceSource:
+    """The source that a configuration entry describes.
+
+    Args:
+        kind: a key of KINDS.
+        name: label of its rows; the kind when not given.
+        options: options of the kind, raw or parsed.
+        context: what the platform lends it.
+        file: where the entry stands, for messages.
+        key: dotted path of the entry in that file, for messages.
+
+    Raises:
+        ConfigError: as `parse_options`; also a folder that does not exist, or a name the kind refuses.
+    """
+    parsed = options if isinstance(options, SourceOptions) else parse_options(kind, options or {}, file=file, key=key)
+    if kind not in KINDS:
+        raise ConfigError("unknown kind of source", file=file, key=f"{key}.kind", value=kind, allowed=KINDS)
+    module, class_name, _ = KINDS[kind]
+    source_class: type[PriceSource] = getattr(importlib.import_module(module), class_name)
+    return source_class.from_options(name or kind, parsed, context or SourceContext())
