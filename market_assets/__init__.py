@@ -1,0 +1,1 @@
+"""Market data on Dagster: versioned bars, adjusted prices, indicators and index values."""

@@ -65,7 +65,13 @@ class ConfigError(TerminalError):
     """
 
     def __init__(
-        self, problem: str, *, file: str, key: str = "", value: object = None, allowed: str | Iterable[str] = ""
+        self,
+        problem: str,
+        *,
+        file: str,
+        key: str = "",
+        value: object = None,
+        allowed: str | Iterable[str] = "",
     ) -> None:
         self.file = file
         self.key = key

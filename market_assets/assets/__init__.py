@@ -1,0 +1,1 @@
+"""The Dagster assets: read, call a pure function, write."""

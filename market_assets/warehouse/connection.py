@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: psycopg 3 for statements, ADBC (Arrow) for frames in and out. One place, one error mapping."""
+"""Connections to PostgreSQL: psycopg 3 for statements, ADBC (Arrow) for frames. One place, one error mapping."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _connection_lost(error: Any) -> bool:
 
 
 def read_frame(url: str, query: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
-    """Rows of `query` as a frame: text as str, date and timestamp as datetime64, numbers as float64/int64, boolean as bool.
+    """Rows of `query` as a frame: text as str, date and timestamp as datetime64, numbers and booleans as numpy types.
 
     Args:
         url: libpq URL.
@@ -92,4 +92,5 @@ def arrow_to_frame(table: pa.Table) -> pd.DataFrame:
     for position, field in enumerate(table.schema):
         if pa.types.is_date(field.type):
             table = table.set_column(position, field.name, table.column(position).cast(pa.timestamp("s")))
-    return table.to_pandas()
+    frame: pd.DataFrame = table.to_pandas()
+    return frame

@@ -242,7 +242,7 @@ def to_arrow(table: VersionedTable, frame: pd.DataFrame) -> pa.Table:
     doubled = frame.duplicated(key)
     if doubled.any():
         raise SchemaMismatch(
-            f"{table.qualified}: {int(doubled.sum())} keys stand twice, the first is {frame[doubled].iloc[0][key].to_dict()}"
+            f"{table.qualified}: {int(doubled.sum())} keys stand twice, first {frame[doubled].iloc[0][key].to_dict()}"
         )
     types = {
         TEXT: pa.string(),

@@ -13,7 +13,6 @@ is the guard against two current versions; changed_xid serves incremental reader
 """
 
 from alembic import op
-
 from lineage.schema import statements as lineage_statements
 from quality.schema import statements as quality_statements
 
@@ -26,8 +25,10 @@ SCHEMAS = ("raw", "analytics", "indices", "quality", "lineage", "staging", "inte
 VERSIONED = {
     "raw.price_bar": (
         "symbol text, session date, source text",
-        "open double precision, high double precision, low double precision, close double precision, "
-        "volume double precision, currency text",
+        (
+            "open double precision, high double precision, low double precision, close double precision, "
+            "volume double precision, currency text"
+        ),
         "session",
     ),
     "raw.corporate_action": (
@@ -59,8 +60,10 @@ VERSIONED = {
     "analytics.indicator": ("symbol text, session date", "", "session"),
     "indices.index_value": (
         "index_id text, session date",
-        "price_return double precision, total_return double precision, net_total_return double precision, "
-        "divisor double precision, market_value double precision, constituents integer",
+        (
+            "price_return double precision, total_return double precision, net_total_return double precision, "
+            "divisor double precision, market_value double precision, constituents integer"
+        ),
         None,
     ),
     "indices.index_constituent": (
@@ -70,8 +73,10 @@ VERSIONED = {
     ),
     "indices.divisor_change": (
         "index_id text, session date, reason text",
-        "divisor_before double precision, divisor_after double precision, market_value_before double precision, "
-        "market_value_after double precision, detail text",
+        (
+            "divisor_before double precision, divisor_after double precision, market_value_before double precision, "
+            "market_value_after double precision, detail text"
+        ),
         None,
     ),
     "quality.result": (

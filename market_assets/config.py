@@ -1,0 +1,233 @@
+"""The one configuration object: config/market.yaml, checked, with MARKET_* overrides. Secrets are not part of the file.
+
+A value in the file is overridden by an environment variable named after its path with two underscores between the
+parts: MARKET_PARTITIONS__END=2024-12-31, MARKET_LINEAGE__TRANSPORT__KIND=http. Values are read as YAML.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from market_assets.errors import ConfigError
+from market_assets.settings import config_path, market_home, secret
+
+OVERRIDE = "MARKET_"
+
+
+class Section(BaseModel):
+    """Base of every part of the file: unknown keys are refused, values never change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Partitions(Section):
+    """Which trading sessions exist as partitions."""
+
+    start: date = Field(description="first session")
+    end: date | None = Field(None, description="last session; null = open, today's session appears after its close")
+    timezone: str = Field("Europe/Athens", description="midnight here ends a session day: 17:00 in New York")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Partitions:
+        if self.end is not None and self.end < self.start:
+            raise ValueError(f"end {self.end} is before start {self.start}")
+        return self
+
+
+class Calendars(Section):
+    """Trading calendars: exchange_calendars plus the override file."""
+
+    overrides: Path = Field(
+        Path("calendar_overrides.csv"), description="special sessions and closures, beside this file"
+    )
+    settle_minutes: int = Field(45, ge=0, le=720, description="wait after a close before the vendor is asked")
+
+
+class Source(Section):
+    """One price vendor. The order in the file is the order of priority."""
+
+    kind: str = Field(description="sample, files, synthetic or yahoo")
+    name: str = Field("", pattern=r"^[a-z0-9_]*$", description="label of its rows; the kind when empty")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the kind")
+
+    @property
+    def label(self) -> str:
+        """Name of the source in every row it wrote."""
+        return self.name or self.kind
+
+
+class Ingest(Section):
+    """How bars are fetched and written."""
+
+    chunk_symbols: int = Field(250, ge=1, description="symbols per fetch and transaction; bounds memory")
+
+
+class Quality(Section):
+    """Thresholds of the checks; suites document each one."""
+
+    structural_completeness: float = Field(0.5, ge=0, le=1, description="below this share of expected bars: blocking")
+    daily_move: float = Field(0.5, gt=0, description="absolute return without an action that is reported")
+    stale_share: float = Field(0.9, gt=0, le=1, description="share of bars equal to yesterday's that is blocking")
+    index_return: float = Field(0.25, gt=0, description="absolute daily index return that is reported")
+
+
+class FileTransport(Section):
+    """OpenLineage events appended to a JSON-lines file."""
+
+    kind: Literal["file"] = "file"
+    path: Path = Field(Path("lineage/events.jsonl"), description="relative to MARKET_HOME")
+
+
+class HttpTransport(Section):
+    """OpenLineage events posted to a backend such as Marquez. The key comes from MARKET_LINEAGE_API_KEY[_FILE]."""
+
+    kind: Literal["http"]
+    url: str = Field(pattern=r"^https?://", description="base address, such as http://marquez:5000")
+    endpoint: str = "api/v1/lineage"
+    timeout_seconds: float = Field(10, gt=0)
+
+
+class NoTransport(Section):
+    """Events stay in the warehouse."""
+
+    kind: Literal["none"]
+
+
+class Lineage(Section):
+    """Where OpenLineage events go."""
+
+    namespace: str = Field("market_assets", min_length=1, description="job namespace")
+    transport: Annotated[FileTransport | HttpTransport | NoTransport, Field(discriminator="kind")] = FileTransport()
+
+
+class MarketConfig(Section):
+    """config/market.yaml as one typed value."""
+
+    partitions: Partitions
+    universe: Path = Field(Path("universe.csv"), description="beside this file")
+    calendars: Calendars = Calendars()
+    sources: tuple[Source, ...] = Field(min_length=1)
+    ingest: Ingest = Ingest()
+    indices: tuple[dict[str, Any], ...] = ()
+    quality: Quality = Quality()
+    lineage: Lineage = Lineage()
+
+    file: Path = Field(exclude=True, description="set by load_config")
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> MarketConfig:
+        labels = [source.label for source in self.sources]
+        doubled = sorted({label for label in labels if labels.count(label) > 1})
+        if doubled:
+            raise ValueError(f"sources share the name {', '.join(doubled)}; give each its own `name`")
+        return self
+
+    def beside(self, path: Path) -> Path:
+        """`path` as written in the file, relative to the file's folder."""
+        return path if path.is_absolute() else (self.file.parent / path).resolve()
+
+    @cached_property
+    def alert_webhook(self) -> SecretStr | None:
+        """Slack-compatible webhook from MARKET_ALERT_WEBHOOK[_FILE]."""
+        return secret("MARKET_ALERT_WEBHOOK")
+
+    @property
+    def lineage_file(self) -> Path | None:
+        """Absolute path of the file transport, None for the others."""
+        transport = self.lineage.transport
+        return market_home() / transport.path if isinstance(transport, FileTransport) else None
+
+
+def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> MarketConfig:
+    """Read and check market.yaml.
+
+    Args:
+        path: the file; None = MARKET_CONFIG or config/market.yaml.
+        environ: environment for overrides; None = the process's.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or holds a value that is not allowed; it names file and key.
+    """
+    import yaml
+
+    file = path or config_path()
+    try:
+        loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the configuration: {error.strerror}", file=str(file), allowed="a path in MARKET_CONFIG"
+        ) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not valid YAML: {' '.join(str(error).split())}", file=str(file)) from error
+    if not isinstance(loaded, dict):
+        raise ConfigError("must be a mapping", file=str(file), allowed=MarketConfig.model_fields)
+    origins = _override(loaded, os.environ if environ is None else environ)
+    if "file" in loaded:
+        raise ConfigError("unknown key", file=str(file), key="file", value=loaded["file"])
+    try:
+        config = MarketConfig.model_validate({**loaded, "file": file.resolve()})
+    except ValidationError as error:
+        raise _named(error, file, origins) from error
+    _check_parts(config)
+    return config
+
+
+def _override(loaded: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """Write overrides into `loaded`; returns dotted path -> variable."""
+    import yaml
+
+    origins = {}
+    for variable, text in environ.items():
+        if not variable.startswith(OVERRIDE) or "__" not in variable:
+            continue
+        path = variable.removeprefix(OVERRIDE).lower().split("__")
+        node = loaded
+        for part in path[:-1]:
+            node = node.setdefault(part, {})
+            if not isinstance(node, dict):
+                raise ConfigError("overrides a value that is not a section", file="environment", key=variable)
+        node[path[-1]] = yaml.safe_load(text)
+        origins[".".join(path)] = variable
+    return origins
+
+
+def _named(error: ValidationError, file: Path, origins: Mapping[str, str]) -> ConfigError:
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"] if part not in {"file", "http", "none"}]
+    key = ".".join(path)
+    unknown = first["type"] == "extra_forbidden"
+    return ConfigError(
+        "unknown key" if unknown else str(first["msg"]).removeprefix("Value error, "),
+        file=f"environment {origins[key]}" if key in origins else str(file),
+        key=key,
+        value=None if first["type"] in {"missing", "value_error"} else first["input"],
+        allowed=_siblings(path[:-1]) if unknown else "",
+    )
+
+
+def _siblings(path: list[str]) -> list[str]:
+    """Keys allowed beside an unknown one."""
+    model: Any = MarketConfig
+    for part in path:
+        field = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        if field is None:
+            return []
+        model = field.annotation
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return []
+    return [name for name in model.model_fields if name != "file"]
+
+
+def _check_parts(config: MarketConfig) -> None:
+    """Options of sources and definitions of indices are checked by the modules that own them."""
+    from market_assets.sources.registry import parse_options
+
+    for position, source in enumerate(config.sources):
+        parse_options(source.kind, source.options, file=str(config.file), key=f"sources.{position}.options")
