@@ -89,6 +89,12 @@ def current_revision(url: str) -> str:
         return str(row[0]) if row else ""
 
 
+def is_current(url: str) -> bool:
+    """Whether the warehouse is at this code's revision and has a column for each registered indicator."""
+    with connect(url) as connection:
+        return current_revision(url) == head_revision() and not _missing_indicator_columns(connection)
+
+
 def head_revision() -> str:
     """Revision this code needs."""
     from alembic.script import ScriptDirectory
@@ -117,20 +123,22 @@ def _config() -> Config:
     return config
 
 
-def _add_indicator_columns(connection: psycopg.Connection) -> None:
+def _missing_indicator_columns(connection: psycopg.Connection) -> list[str]:
     from market_assets.warehouse.tables import indicator_table
 
     table = indicator_table()
-    present = {
-        row[0]
-        for row in connection.execute(
-            "select column_name from information_schema.columns where table_schema = %s and table_name = %s",
-            (table.schema, table.name),
-        )
-    }
-    missing = [name for name in table.values if name not in present]
+    rows = connection.execute(
+        "select column_name from information_schema.columns where table_schema = %s and table_name = %s",
+        (table.schema, table.name),
+    )
+    present = {row[0] for row in rows}
+    return [name for name in table.values if name not in present]
+
+
+def _add_indicator_columns(connection: psycopg.Connection) -> None:
+    missing = _missing_indicator_columns(connection)
     if missing:
         columns = sql.SQL(", ").join(
             sql.SQL("add column {} double precision").format(sql.Identifier(name)) for name in missing
         )
-        connection.execute(sql.SQL("alter table {} {}").format(sql.Identifier(table.schema, table.name), columns))
+        connection.execute(sql.SQL("alter table analytics.indicator {}").format(columns))

@@ -130,7 +130,7 @@ QUALITY_RESULT = VersionedTable(
 
 def indicator_table() -> VersionedTable:
     """analytics.indicator: one column per output of the indicator registry."""
-    from market_assets.domain.indicators import output_columns
+    from market_assets.domain.indicators.registry import output_columns
 
     return VersionedTable(
         "analytics",

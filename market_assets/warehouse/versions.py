@@ -106,12 +106,17 @@ class VersionedWriter:
                 "select clock_timestamp()"
             )  # after the lock: later than every version committed before
             known_at = self._cursor.fetchone()[0]
+            vintage = False
         elif known_at.tzinfo is None:
             raise ValueError("known_at must be timezone-aware")
+        else:
+            vintage = True
         self._cursor.adbc_ingest(stage, arrow, mode="create", temporary=True)
         self._execute(f"analyze {stage}")
         restated = withdrawn = 0
         if not self._is_empty(table):
+            if vintage:
+                self._forget_known(table, stage, known_at)
             self._check_order(table, stage, known_at)
             restated = self._close(
                 table, known_at, f"{_same_key(table)} and {_values_differ(table)}", f"from {stage} s"
@@ -123,9 +128,27 @@ class VersionedWriter:
         self._execute(f"drop table {stage}")
         return WriteResult(arrow.num_rows, inserted - restated, restated, arrow.num_rows - inserted, withdrawn)
 
-    def execute(self, statement: str, parameters: Sequence[object] = ()) -> None:
-        """Run a statement ($1, $2, ...) in the same transaction, for rows that must stand or fall with the write."""
-        self._execute(statement, parameters)
+    def append(self, table: str, frame: pd.DataFrame, casts: Mapping[str, str]) -> None:
+        """Insert rows into a table that is not versioned, in the same transaction; rows already there are skipped.
+
+        Args:
+            table: qualified name, one of our own.
+            frame: rows; columns are those of the table.
+            casts: column -> SQL type, for columns whose type a frame cannot carry (jsonb, date).
+        """
+        import pyarrow as pa
+
+        stage = f"stage_{self._stages}"
+        self._stages += 1
+        self._cursor.adbc_ingest(
+            stage, pa.Table.from_pandas(frame, preserve_index=False), mode="create", temporary=True
+        )
+        columns = ", ".join(_quoted(name) for name in frame.columns)
+        values = ", ".join(
+            f"{_quoted(name)}::{casts[name]}" if name in casts else _quoted(name) for name in frame.columns
+        )
+        self._execute(f"insert into {table} ({columns}) select {values} from {stage} on conflict do nothing")  # noqa: S608
+        self._execute(f"drop table {stage}")
 
     def _execute(self, statement: str, parameters: Sequence[object] = ()) -> None:
         self._cursor.execute(statement, tuple(parameters) or None)
@@ -137,6 +160,14 @@ class VersionedWriter:
 
     def _is_empty(self, table: VersionedTable) -> bool:
         return not self._scalar(f"select exists (select from {table.qualified})")  # noqa: S608 - own table names
+
+    def _forget_known(self, table: VersionedTable, stage: str, known_at: datetime) -> None:
+        """Drop staged rows equal to what was known at `known_at` and replaced since: a vintage loaded again."""
+        self._execute(
+            f"delete from {stage} s using {table.qualified} c where {_same_key(table)} "  # noqa: S608
+            f"and c.known_from <= $1 and c.known_to > $1 and not ({_values_differ(table)})",
+            (known_at,),
+        )
 
     def _check_order(self, table: VersionedTable, stage: str, known_at: datetime) -> None:
         key = ", ".join(f"s.{_quoted(name)}" for name in table.key)

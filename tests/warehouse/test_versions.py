@@ -21,7 +21,9 @@ MONDAY = datetime(2024, 1, 8, 22, tzinfo=UTC)
 
 
 def bars(closes: dict[tuple[str, str], float | None], source: str = "sample") -> pd.DataFrame:
-    rows = [(symbol, pd.Timestamp(session), source, c, c, c, c, 100.0, "USD") for (symbol, session), c in closes.items()]
+    rows = [
+        (symbol, pd.Timestamp(session), source, c, c, c, c, 100.0, "USD") for (symbol, session), c in closes.items()
+    ]
     return pd.DataFrame(rows, columns=list(PRICE_BAR.columns))
 
 
@@ -65,12 +67,12 @@ def test_a_changed_value_closes_the_old_version_and_opens_a_new_one(warehouse_ur
 
 
 def test_rows_missing_inside_the_scope_are_withdrawn_and_come_back_as_new(warehouse_url):
-    both = bars({("A", "2024-01-02"): 1.0, ("A", "2024-01-03"): 2.0, ("A", "2024-01-04"): 3.0, ("B", "2024-01-03"): 9.0})
+    both = bars(
+        {("A", "2024-01-02"): 1.0, ("A", "2024-01-03"): 2.0, ("A", "2024-01-04"): 3.0, ("B", "2024-01-03"): 9.0}
+    )
     write_versions(warehouse_url, PRICE_BAR, both, run_id="r1")
     scope = Scope({"session": (date(2024, 1, 2), date(2024, 1, 3))}, {"symbol": ["A"], "source": ["sample"]})
-    result = write_versions(
-        warehouse_url, PRICE_BAR, bars({("A", "2024-01-02"): 1.0}), run_id="r2", scope=scope
-    )
+    result = write_versions(warehouse_url, PRICE_BAR, bars({("A", "2024-01-02"): 1.0}), run_id="r2", scope=scope)
     assert result == WriteResult(received=1, unchanged=1, withdrawn=1)
     current = [row[:2] for row in versions(warehouse_url) if row[3]]
     assert current == [("A", "2024-01-02"), ("A", "2024-01-04"), ("B", "2024-01-03")]
@@ -188,13 +190,14 @@ def test_incremental_readers_see_each_change_once(warehouse_url):
     mark = watermark()
     assert changed_since(mark) == set()
     write_versions(
-        warehouse_url, PRICE_BAR, bars({("A", "2024-01-02"): 2.0}), run_id="r2",
+        warehouse_url,
+        PRICE_BAR,
+        bars({("A", "2024-01-02"): 2.0}),
+        run_id="r2",
     )
     assert changed_since(mark) == {"A"}
     mark = watermark()
-    write_versions(
-        warehouse_url, PRICE_BAR, bars({}), run_id="r3", scope=Scope(members={"symbol": ["B"]})
-    )
+    write_versions(warehouse_url, PRICE_BAR, bars({}), run_id="r3", scope=Scope(members={"symbol": ["B"]}))
     assert changed_since(mark) == {"B"}
 
 
@@ -221,7 +224,8 @@ def test_every_vintage_can_be_read_back(warehouse_url, writes):
     for number, expected in enumerate(writes):
         rows = as_of(warehouse_url, PRICE_BAR, MONDAY + timedelta(days=number, hours=1))
         seen = {
-            (row.symbol, str(row.session.date())): None if np.isnan(row.close) else row.close for row in rows.itertuples()
+            (row.symbol, str(row.session.date())): None if np.isnan(row.close) else row.close
+            for row in rows.itertuples()
         }
         assert seen == expected
 
@@ -235,6 +239,10 @@ def test_declared_tables_are_the_tables_in_the_database(warehouse_url):
     for table in (*TABLES, indicator_table()):
         found = real[real["name"] == table.qualified]
         columns = dict(zip(found["column_name"], found["data_type"], strict=True))
-        own = {name: kind for name, kind in columns.items() if name not in {"known_from", "known_to", "run_id", "changed_xid"}}
+        own = {
+            name: kind
+            for name, kind in columns.items()
+            if name not in {"known_from", "known_to", "run_id", "changed_xid"}
+        }
         assert own == table.columns, table.qualified
         assert len(columns) == len(own) + 4, f"{table.qualified} lacks a version column"

@@ -1,4 +1,4 @@
-"""The versioned tables of raw, analytics, indices and quality, the quarantine, and lineage's own tables.
+"""The versioned tables of raw, analytics and indices; the tables that quality and lineage describe themselves.
 
 Revision: 0001
 
@@ -13,6 +13,7 @@ is the guard against two current versions; changed_xid serves incremental reader
 """
 
 from alembic import op
+
 from lineage.schema import statements as lineage_statements
 from quality.schema import statements as quality_statements
 
@@ -77,11 +78,6 @@ VERSIONED = {
             "divisor_before double precision, divisor_after double precision, market_value_before double precision, "
             "market_value_after double precision, detail text"
         ),
-        None,
-    ),
-    "quality.result": (
-        "asset text, check_name text, session date",
-        "severity text, passed boolean, failed_rows bigint, detail text",
         None,
     ),
 }

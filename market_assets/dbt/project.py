@@ -1,0 +1,174 @@
+"""Runs dbt: where the project is, which database it works on, parsing when it changed, and one invocation at a time.
+
+All artifacts go below MARKET_HOME/dbt, never into the checkout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from market_assets.errors import TerminalError
+from market_assets.settings import dbt_project, market_home
+
+if TYPE_CHECKING:
+    from dbt.contracts.results import RunExecutionResult
+
+PARTIAL_PARSE = "partial_parse.msgpack"
+
+
+def target_folder() -> Path:
+    """Folder of the parsed manifest."""
+    return market_home() / "dbt" / "target"
+
+
+def fingerprint() -> str:
+    """Digest of every file of the project: changes when a model, test, macro or YAML changes."""
+    digest = hashlib.sha256()
+    root = dbt_project()
+    for file in sorted(root.rglob("*")):
+        if file.is_file() and file.suffix in {".sql", ".yml", ".yaml", ".csv", ".md"} and "target" not in file.parts:
+            digest.update(file.relative_to(root).as_posix().encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def manifest() -> dict[str, Any]:
+    """The parsed project. Parses first, in a process of its own, when the project changed since the last parse.
+
+    Raises:
+        TerminalError: dbt cannot parse the project; the message quotes what it said.
+    """
+    target = target_folder()
+    stamp, wanted = target / "fingerprint", fingerprint()
+    if not (target / "manifest.json").exists() or not stamp.exists() or stamp.read_text() != wanted:
+        parse()
+        stamp.write_text(wanted)
+    loaded: dict[str, Any] = json.loads((target / "manifest.json").read_bytes())
+    return loaded
+
+
+def parse() -> None:
+    """Parse the project into `target_folder()`.
+
+    Raises:
+        TerminalError: dbt refuses the project.
+    """
+    done = subprocess.run(  # noqa: S603 - our own interpreter with fixed arguments
+        [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "parse", *_folders(target_folder())],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **_quiet()},
+    )
+    if done.returncode:
+        raise TerminalError(f"dbt cannot parse {dbt_project()}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+
+
+def connection_environment(url: str) -> dict[str, str]:
+    """The variables dbt/profiles.yml reads, for the database at `url`."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts = conninfo_to_dict(url)
+    return {
+        "MARKET_DBT_HOST": str(parts.get("host", "localhost")),
+        "MARKET_DBT_PORT": str(parts.get("port", 5432)),
+        "MARKET_DBT_USER": str(parts.get("user", "postgres")),
+        "MARKET_DBT_PASSWORD": str(parts.get("password", "")),
+        "MARKET_DBT_DBNAME": str(parts.get("dbname", "market")),
+    }
+
+
+def invoke(
+    arguments: Sequence[str], url: str, *, run_id: str, on_event: Callable[[Any], None] | None = None
+) -> RunExecutionResult:
+    """Run one dbt command in this process against the database at `url`.
+
+    Args:
+        arguments: command and options, such as ["build", "--select", "marts"].
+        url: libpq URL of the warehouse.
+        run_id: names the folder of this invocation's artifacts, so that two runs do not write over each other.
+        on_event: called with each dbt event.
+
+    Returns:
+        dbt's results, failed nodes included.
+
+    Raises:
+        TerminalError: dbt could not run at all.
+    """
+    from dbt.cli.main import dbtRunner
+
+    manifest()  # parsed and current, so that partial parsing finds nothing to do
+    target = market_home() / "dbt" / "runs" / run_id
+    target.mkdir(parents=True, exist_ok=True)
+    partial = target_folder() / PARTIAL_PARSE
+    if partial.exists():
+        shutil.copy2(partial, target / PARTIAL_PARSE)
+    try:
+        with _environment({**connection_environment(url), **_quiet()}):
+            result = dbtRunner(callbacks=[on_event] if on_event else []).invoke(
+                ["--quiet", "--log-level", "none", *arguments, *_folders(target)]
+            )
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
+    if result.exception is not None:
+        raise TerminalError(f"dbt {' '.join(arguments)} did not run: {result.exception}") from result.exception
+    if result.result is None or isinstance(result.result, bool):
+        raise TerminalError(f"dbt {' '.join(arguments)} gave no results; run it by hand with `market dbt`")
+    outcome: RunExecutionResult = result.result  # type: ignore[assignment]  # build, run and test return this one
+    return outcome
+
+
+def ensure_views(url: str) -> bool:
+    """Create or replace the staging and intermediate views when the project changed. True when it did.
+
+    Assets written in Python read these views before the run's `dbt build`, so they must exist first.
+    """
+    from psycopg import sql
+
+    from market_assets.warehouse.connection import connect
+
+    wanted = fingerprint()
+    with connect(url, autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(hashtextextended('market_assets.views', 0))")
+        row = connection.execute("select obj_description('intermediate'::regnamespace, 'pg_namespace')").fetchone()
+        if row is not None and row[0] == wanted:
+            return False
+        outcome = invoke(["run", "--select", "staging", "intermediate"], url, run_id=f"views-{os.getpid()}")
+        failed = [f"{result.node.name}: {result.message}" for result in outcome if result.status == "error"]
+        if failed:
+            raise TerminalError(f"dbt cannot create the views: {'; '.join(failed)}")
+        connection.execute(sql.SQL("comment on schema intermediate is {}").format(sql.Literal(wanted)))
+    return True
+
+
+def _folders(target: Path) -> list[str]:
+    root = str(dbt_project())
+    log = str(market_home() / "dbt" / "logs")
+    return ["--project-dir", root, "--profiles-dir", root, "--target-path", str(target), "--log-path", log]
+
+
+def _quiet() -> dict[str, str]:
+    return {"DBT_SEND_ANONYMOUS_USAGE_STATS": "False", "DO_NOT_TRACK": "1"}
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,158 @@
+"""The platform: configuration, universe, calendars, sources and warehouse as one Dagster resource.
+
+Everything is made when it is first used, so that loading the code location opens no connection and reads no vendor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from market_assets.config import MarketConfig, load_config
+from market_assets.domain.calendars import ExchangeCalendar, Override, build_calendar, known_exchanges
+from market_assets.errors import ConfigError
+from market_assets.settings import market_home
+from market_assets.universe import Universe, load_universe
+
+if TYPE_CHECKING:
+    from market_assets.domain.indices import IndexDefinition
+    from market_assets.sources.base import PriceSource
+
+CALENDAR_YEARS_AHEAD = 1
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+def utc_now() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)
+
+
+class Platform:
+    """What assets, sensors and the CLI work with.
+
+    Args:
+        config: None = load config/market.yaml.
+        now: the clock, replaced in tests.
+        progress: shown by the CLI, ignored in the daemon.
+    """
+
+    def __init__(
+        self,
+        config: MarketConfig | None = None,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        progress: Progress = no_progress,
+    ) -> None:
+        self.config = config or load_config()
+        self.now = now
+        self.progress = progress
+
+    @cached_property
+    def universe(self) -> Universe:
+        """The universe file, checked."""
+        return load_universe(self.config.beside(self.config.universe), known_exchanges())
+
+    @cached_property
+    def overrides(self) -> tuple[Override, ...]:
+        """Rows of the calendar override file."""
+        from market_assets.partitions import load_overrides
+
+        return load_overrides(self.config.beside(self.config.calendars.overrides))
+
+    @property
+    def last_day(self) -> date:
+        """Last day calendars are asked for."""
+        end = self.config.partitions.end
+        today = self.now().date()
+        return min(end, today) if end is not None else today
+
+    @cached_property
+    def calendars(self) -> dict[str, ExchangeCalendar]:
+        """Exchange -> calendar from the first partition to a year ahead."""
+        start = self.config.partitions.start
+        ahead = date(self.now().year + CALENDAR_YEARS_AHEAD, 12, 31)
+        return {name: build_calendar(name, start, ahead, self.overrides) for name in self.universe.exchanges}
+
+    @property
+    def settle(self) -> timedelta:
+        """Wait after a close before its bars are taken as final."""
+        return timedelta(minutes=self.config.calendars.settle_minutes)
+
+    def closed_through(self, exchange: str) -> date:
+        """Last session of `exchange` that has closed; the day before the first partition when none has."""
+        closed = self.calendars[exchange].last_closed_session(self.now())
+        return closed.date() if closed is not None else self.config.partitions.start - timedelta(days=1)
+
+    def sessions(self, exchange: str, start: date, end: date) -> pd.DatetimeIndex:
+        """Sessions of `exchange` in [start, end], cut to the days its calendar knows."""
+        calendar = self.calendars[exchange]
+        first, last = max(pd.Timestamp(start), calendar.first_day), min(pd.Timestamp(end), calendar.last_day)
+        return calendar.sessions(first, last) if first <= last else pd.DatetimeIndex([], dtype="datetime64[us]")
+
+    def sources(self, only: str | None = None) -> tuple[PriceSource, ...]:
+        """The configured sources in order of priority.
+
+        Args:
+            only: name of the one to use instead of the whole chain.
+
+        Raises:
+            ConfigError: no source has that name.
+        """
+        from market_assets.sources.options import SourceContext
+        from market_assets.sources.registry import build_source
+
+        labels = [source.label for source in self.config.sources]
+        if only is not None and only not in labels:
+            raise ConfigError("no such source", file=str(self.config.file), key="sources", value=only, allowed=labels)
+        context = SourceContext(
+            base_dir=self.config.file.parent,
+            cache_dir=market_home() / "cache",
+            sessions=self.sessions,
+            closed_through=self.closed_through,
+            now=self.now,
+        )
+        return tuple(
+            build_source(
+                source.kind,
+                source.label,
+                source.options,
+                context=context,
+                file=str(self.config.file),
+                key=f"sources.{position}.options",
+            )
+            for position, source in enumerate(self.config.sources)
+            if only is None or source.label == only
+        )
+
+    @cached_property
+    def indices(self) -> tuple[IndexDefinition, ...]:
+        """The configured index definitions, checked."""
+        from market_assets.domain.indices import parse_definition
+
+        return tuple(
+            parse_definition(entry, file=str(self.config.file), key=f"indices.{position}")
+            for position, entry in enumerate(self.config.indices)
+        )
+
+    @cached_property
+    def warehouse_url(self) -> str:
+        """libpq URL of the warehouse, which is at this code's revision afterwards, with dbt's views in place."""
+        from market_assets.dbt.project import ensure_views
+        from market_assets.warehouse.migrate import create_database, is_current, migrate
+        from market_assets.warehouse.server import database_urls
+
+        url = database_urls().market
+        create_database(url)
+        if not is_current(url):
+            migrate(url)
+        ensure_views(url)
+        return url
