@@ -86,6 +86,11 @@ class FrameSchema:
         values, kind = frame[column], self.columns[column]
         if str(values.dtype) == _DTYPES[kind]:
             typed = values
+        elif isinstance(values.dtype, pd.DatetimeTZDtype):
+            raise SchemaMismatch(
+                f"{origin}: {self.name} column {column} has a time zone ({values.dtype.tz}); hand over the exchange's "
+                "own date as naive midnight."
+            )
         elif kind == "date":
             typed = pd.to_datetime(values, errors="coerce").astype(DATE_DTYPE)
         elif kind == "number":

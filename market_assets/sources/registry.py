@@ -16,13 +16,11 @@ from market_assets.errors import ConfigError
 from market_assets.sources.base import PriceSource
 from market_assets.sources.options import SourceContext, SourceOptions
 
-KINDS: Final[dict[str, tuple[str, str, str]]] = {
-    "sample": ("market_assets.sources.sample", "SampleSource", "SampleOptions"),
-    "files": ("market_assets.sources.files", "FilesSource", "FilesOptions"),
-    "synthetic": ("market_assets.sources.synthetic", "SyntheticSource", "SyntheticOptions"),
-    "yahoo": ("market_assets.sources.yahoo", "YahooSource", "YahooOptions"),
+KINDS: Final[dict[str, tuple[str, str]]] = {
+    "sample": ("sample:SampleSource", "sample:SampleOptions"),
+    "files": ("files:FilesSource", "files_options:FilesOptions"),
 }
-"""Kind in the configuration -> module, source class, options class."""
+"""Kind in the configuration -> source class and options class, as module:class inside this package."""
 
 
 def parse_options(
@@ -39,14 +37,12 @@ def parse_options(
     Raises:
         ConfigError: unknown kind, unknown key, or a value that the kind does not allow.
     """
-    if kind not in KINDS:
-        raise ConfigError("unknown kind of source", file=file, key=f"{key}.kind", value=kind, allowed=KINDS)
-    module, _, options_class = KINDS[kind]
-    model: type[SourceOptions] = getattr(importlib.import_module(module), options_class)
+    model: type[SourceOptions] = _load(kind, 1, file, key)
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        # An unknown key first: with a misspelt one, "missing" is only its consequence.
+        first = min(error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden")
         where = ".".join((key, *(str(part) for part in first["loc"])))
         unknown = first["type"] == "extra_forbidden"
         raise ConfigError(
@@ -81,8 +77,12 @@ def build_source(
         ConfigError: as `parse_options`; also a folder that does not exist, or a name the kind refuses.
     """
     parsed = options if isinstance(options, SourceOptions) else parse_options(kind, options or {}, file=file, key=key)
+    source_class: type[PriceSource] = _load(kind, 0, file, key)
+    return source_class.from_options(name or kind, parsed, context or SourceContext())
+
+
+def _load(kind: str, which: int, file: str, key: str) -> Any:
     if kind not in KINDS:
         raise ConfigError("unknown kind of source", file=file, key=f"{key}.kind", value=kind, allowed=KINDS)
-    module, class_name, _ = KINDS[kind]
-    source_class: type[PriceSource] = getattr(importlib.import_module(module), class_name)
-    return source_class.from_options(name or kind, parsed, context or SourceContext())
+    module, name = KINDS[kind][which].split(":")
+    return getattr(importlib.import_module(f"market_assets.sources.{module}"), name)
