@@ -1,0 +1,58 @@
+"""Technical indicators by session, from the adjusted bars."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dagster import AssetExecutionContext, AssetsDefinition, BackfillPolicy, MaterializeResult, ResourceParam, asset
+
+from lineage.facts import COLUMN_LINEAGE, COLUMN_SCHEMA, TABLE_NAME
+from market_assets import plots
+from market_assets.assets.columns import column_schema, indicator_lineage
+from market_assets.assets.results import partitioned_result, write_metadata
+from market_assets.calculation import calculate_indicators
+from market_assets.partitions import run_range
+from market_assets.policy import OWNERS, classified_errors
+from market_assets.resources import Platform
+from market_assets.warehouse.tables import DATABASE, indicator_table
+
+if TYPE_CHECKING:
+    from dagster import AutomationCondition, DailyPartitionsDefinition
+
+INDICATORS = "indicators"
+PLOTTED = ["rsi_14", "return_21", "bollinger_percent_b", "volatility_60"]
+
+
+def build_indicators(partitions: DailyPartitionsDefinition, automation: AutomationCondition) -> AssetsDefinition:
+    """The indicators asset: one row per symbol and session, one column per registered output."""
+    table = indicator_table()
+
+    @asset(
+        name=INDICATORS,
+        description="Technical indicators of each symbol and session, in the price basis of the session itself.",
+        deps=["int_adjusted_bar", "raw_prices", "corporate_actions"],
+        partitions_def=partitions,
+        backfill_policy=BackfillPolicy.single_run(),
+        automation_condition=automation,
+        group_name="analytics",
+        owners=OWNERS,
+        kinds={"python", "talib", "postgres"},
+        metadata={
+            TABLE_NAME: f"{DATABASE}.{table.qualified}",
+            COLUMN_SCHEMA: column_schema(table),
+            COLUMN_LINEAGE: indicator_lineage(),
+        },
+    )
+    def indicators(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult:
+        with classified_errors(context):
+            report = calculate_indicators(platform, *run_range(context), run_id=context.run_id)
+        return partitioned_result(
+            context,
+            INDICATORS,
+            report.rows_by_session,
+            every={**write_metadata(report.result), "symbols": report.symbols},
+            last={},
+            figure=plots.distributions(report.last, PLOTTED) if len(report.last) else None,
+        )
+
+    return indicators

@@ -1,0 +1,153 @@
+"""Vendor data: bars as traded, corporate actions and security facts. One fetch serves all three assets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    BackfillPolicy,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    multi_asset,
+)
+
+from lineage.facts import COLUMN_SCHEMA, TABLE_NAME, tables_metadata
+from market_assets import plots
+from market_assets.assets.columns import column_schema
+from market_assets.assets.results import partitioned_result, write_metadata
+from market_assets.ingestion import IngestReport, ingest
+from market_assets.partitions import run_range
+from market_assets.policy import OWNERS, classified_errors
+from market_assets.resources import Platform
+from market_assets.warehouse.inputs import coverage_by_month
+from market_assets.warehouse.tables import (
+    CORPORATE_ACTION,
+    DATABASE,
+    PRICE_BAR,
+    SECURITY,
+    SHARES_OUTSTANDING,
+    SOURCE_PRIORITY,
+    TRADING_SESSION,
+    UNIVERSE_MEMBER,
+    VersionedTable,
+)
+
+if TYPE_CHECKING:
+    from dagster import DailyPartitionsDefinition
+
+RAW_PRICES, CORPORATE_ACTIONS, SECURITIES = "raw_prices", "corporate_actions", "securities"
+REFERENCE_TABLES = tuple(
+    table.qualified for table in (SHARES_OUTSTANDING, UNIVERSE_MEMBER, TRADING_SESSION, SOURCE_PRIORITY)
+)
+SHOWN_FAILURES = 50
+
+SOURCE_TAG = "market/source"
+"""Run tag that names the one source to ask, instead of the configured chain."""
+
+
+def build_ingest(partitions: DailyPartitionsDefinition) -> AssetsDefinition:
+    """The ingest assets: raw_prices by session, corporate_actions and securities as a whole."""
+
+    @multi_asset(
+        name="ingest",
+        specs=[
+            _spec(
+                RAW_PRICES,
+                PRICE_BAR,
+                "Daily bars as traded, every version of each, from the first source that answers for the symbol.",
+                partitions_def=partitions,
+            ),
+            _spec(
+                CORPORATE_ACTIONS,
+                CORPORATE_ACTION,
+                "Splits, dividends, spin-offs and symbol changes by ex-date, as the sources publish them.",
+            ),
+            _spec(
+                SECURITIES,
+                SECURITY,
+                "Facts of each security, share counts, point-in-time universe membership and trading sessions.",
+            ),
+        ],
+        can_subset=True,
+        backfill_policy=BackfillPolicy.single_run(),
+        pool="vendor",
+    )
+    def ingest_assets(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> Iterator[MaterializeResult]:
+        selected = {key.to_user_string() for key in context.selected_asset_keys}
+        with classified_errors(context):
+            report = ingest(
+                platform,
+                *_range(context, platform),
+                run_id=context.run_id,
+                only_source=context.run.tags.get(SOURCE_TAG),
+                write=selected,
+            )
+        if RAW_PRICES in selected:
+            yield _raw_prices(context, platform, report)
+        if CORPORATE_ACTIONS in selected:
+            yield MaterializeResult(asset_key=CORPORATE_ACTIONS, metadata=write_metadata(report.actions))
+        if SECURITIES in selected:
+            yield MaterializeResult(
+                asset_key=SECURITIES,
+                metadata={
+                    **write_metadata(report.securities + report.reference),
+                    "share_counts_written": report.shares.versions_written,
+                },
+            )
+
+    return ingest_assets
+
+
+def _spec(name: str, table: VersionedTable, description: str, **options: Any) -> AssetSpec:
+    more = tables_metadata([f"{DATABASE}.{other}" for other in REFERENCE_TABLES]) if name == SECURITIES else {}
+    return AssetSpec(
+        name,
+        description=description,
+        group_name="ingest",
+        owners=OWNERS,
+        kinds={"python", "postgres"},
+        metadata={TABLE_NAME: f"{DATABASE}.{table.qualified}", COLUMN_SCHEMA: column_schema(table), **more},
+        **options,
+    )
+
+
+def _range(context: AssetExecutionContext, platform: Platform) -> tuple[date, date]:
+    """Sessions of the run; the whole history when only unpartitioned assets were asked for."""
+    if AssetKey(RAW_PRICES) in context.selected_asset_keys:
+        return run_range(context)
+    return platform.config.partitions.start, min(map(platform.closed_through, platform.universe.exchanges))
+
+
+def _raw_prices(context: AssetExecutionContext, platform: Platform, report: IngestReport) -> MaterializeResult:
+    failed = MetadataValue.md(
+        "\n".join(
+            ["| symbol | error | cause |", "|---|---|---|"]
+            + [f"| {f.symbol} | {f.error} | {f.cause} |" for f in report.failures[:SHOWN_FAILURES]]
+        )
+    )
+    return partitioned_result(
+        context,
+        RAW_PRICES,
+        report.bars_by_session,
+        every={
+            **write_metadata(report.bars),
+            "rows_received": report.received,
+            "rows_quarantined": sum(report.quarantined.values()),
+            "symbols_missing": len(report.failures),
+            "sources": ", ".join(sorted(report.bars_by_source)) or "none",
+        },
+        last={
+            "bars_by_source": dict(report.bars_by_source),
+            "quarantined_by_rule": dict(report.quarantined),
+            "vendor_requests": report.requests,
+            **({"failures": failed} if report.failures else {}),
+        },
+        figure=plots.coverage(coverage_by_month(platform.warehouse_url, *run_range(context))),
+    )

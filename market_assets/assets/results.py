@@ -1,0 +1,63 @@
+"""Materialization results: what every partition says of itself, and what only the last one of a run shows.
+
+Dagster copies the metadata of a result to each partition of a range run. Counts of a session therefore go to its own
+partition, and pictures, tables and lists to the last partition alone: twenty years of one picture would be 200 MB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from dagster import AssetExecutionContext, MaterializeResult
+
+from lineage.facts import PARTITION_ROW_COUNT, statistics_metadata
+from market_assets.plots import plot_metadata
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from market_assets.warehouse.versions import WriteResult
+
+
+def write_metadata(result: WriteResult) -> dict[str, Any]:
+    """What a write did: for people as plain numbers, for lineage as statistics."""
+    return {
+        "versions_written": result.versions_written,
+        "rows_added": result.added,
+        "rows_restated": result.restated,
+        "rows_unchanged": result.unchanged,
+        "rows_withdrawn": result.withdrawn,
+        **statistics_metadata(result.versions_written, restated=result.restated, withdrawn=result.withdrawn),
+    }
+
+
+def partitioned_result(
+    context: AssetExecutionContext,
+    asset: str,
+    rows_by_session: Mapping[date, int],
+    *,
+    every: Mapping[str, Any],
+    last: Mapping[str, Any],
+    figure: Figure | None = None,
+) -> MaterializeResult:
+    """The result of a session-partitioned asset.
+
+    Args:
+        context: of the run.
+        asset: name of the asset.
+        rows_by_session: session -> rows; a partition without rows reports 0.
+        every: small metadata of the run, repeated on each partition.
+        last: metadata for the last partition only.
+        figure: a picture for the last partition.
+    """
+    keys = list(context.partition_keys)
+    for key in keys:
+        context.add_asset_metadata(
+            {PARTITION_ROW_COUNT: rows_by_session.get(date.fromisoformat(key), 0)}, asset_key=asset, partition_key=key
+        )
+    shown = {**last, **(plot_metadata(figure) if figure is not None else {})}
+    if shown:
+        context.add_asset_metadata(shown, asset_key=asset, partition_key=keys[-1])
+    return MaterializeResult(asset_key=asset, metadata=dict(every))

@@ -1,0 +1,68 @@
+"""Which suite watches which asset, with thresholds from the configuration. How a suite runs is the quality package's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from dagster import AssetCheckExecutionContext, AssetChecksDefinition
+
+from market_assets.domain.indicators import REGISTRY, ascending_columns, output_columns
+from quality.checks import build_checks
+from quality.results import PostgresResultSink
+from quality.suites.index_value import IndexThresholds, index_constituent_suite, index_value_suite
+from quality.suites.indicator import ColumnBounds, IndicatorThresholds, indicator_suite
+from quality.suites.price_bar import PriceBarThresholds, price_bar_suite
+
+if TYPE_CHECKING:
+    from market_assets.resources import Platform
+
+
+def build_quality_checks(platform: Platform) -> list[AssetChecksDefinition]:
+    """One asset checks definition for each of raw_prices, indicators, index_values and index_constituents."""
+    config = platform.config
+    columns = output_columns()
+    warm_up = {
+        output.name: output.warm_up
+        for entry in REGISTRY.values()
+        for output in entry.outputs
+        if not output.null_when and not output.state
+    }
+    index = config.thresholds("index", IndexThresholds)
+    suites = {
+        "raw_prices": price_bar_suite(config.thresholds("price_bar", PriceBarThresholds)),
+        "indicators": indicator_suite(
+            [ColumnBounds(column.name, *column.bounds) for column in columns],
+            bands=_bands(),
+            warm_up=warm_up,
+            thresholds=config.thresholds("indicator", IndicatorThresholds),
+        ),
+        "index_values": index_value_suite(index),
+        "index_constituents": index_constituent_suite(index),
+    }
+    also_read = {"raw_prices": ["corporate_actions", "securities"], "index_values": ["index_constituents"]}
+    return [
+        build_checks(
+            suite,
+            asset,
+            url=_warehouse_url,
+            sink=PostgresResultSink(),
+            partitions_def=platform.partitions,
+            required_resource_keys={"platform"},
+            additional_deps=also_read.get(asset, ()),
+        )
+        for asset, suite in suites.items()
+    ]
+
+
+def _warehouse_url(context: AssetCheckExecutionContext) -> str:
+    return cast("Platform", context.resources.platform).warehouse_url
+
+
+def _bands() -> list[tuple[str, str, str]]:
+    """(lower, middle, upper) columns; longer or shorter ascending groups are compared pair by pair."""
+    bands = []
+    for group in ascending_columns():
+        for position in range(max(1, len(group) - 2)):
+            lower, *rest = group[position : position + 3]
+            bands.append((lower, rest[0], rest[-1]))
+    return bands

@@ -1,0 +1,191 @@
+"""The command line, `market`. Commands and options only; what they do is in market_assets/commands, imported on use."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="market",
+    help="Self-hosted market data on Dagster: versioned bars, adjusted prices, indicators and index values.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+lineage_app = typer.Typer(help="Where a number comes from and what depends on it.", no_args_is_help=True)
+app.add_typer(lineage_app, name="lineage")
+
+DAY = ["%Y-%m-%d"]
+
+
+class ExportFormat(StrEnum):
+    """File formats of `market export`."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    JSON = "json"
+
+
+From = Annotated[datetime | None, typer.Option("--from", formats=DAY, help="First session, YYYY-MM-DD.")]
+To = Annotated[datetime | None, typer.Option("--to", formats=DAY, help="Last session, YYYY-MM-DD.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Node = Annotated[str, typer.Argument(metavar="ASSET[.COLUMN]", help="Such as index_values.price_return.")]
+
+
+@app.command()
+def backfill(
+    start: From = None,
+    end: To = None,
+    assets: Annotated[
+        str | None, typer.Option("--assets", help="Asset selection, such as 'raw_prices+' or 'group:marts'.")
+    ] = None,
+    source: Annotated[str | None, typer.Option("--source", help="Ask only this one of the configured sources.")] = None,
+) -> None:
+    """Materialize a range of sessions in one run, now, in this process. Without options: everything."""
+    from market_assets.commands.backfill import run
+
+    raise typer.Exit(run(start and start.date(), end and end.date(), assets, source))
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Per asset: partitions present, missing and failed, rows, last session, failing checks."""
+    from market_assets.commands.status import show
+
+    show(as_json=as_json)
+
+
+@app.command()
+def doctor() -> None:
+    """Check configuration, database, migrations, sources, calendars and dbt; each fault with its remedy."""
+    from market_assets.commands.doctor import examine
+
+    raise typer.Exit(examine())
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
+) -> None:
+    """Dagster webserver and daemon over the same instance, sensors on. Ctrl-C stops both."""
+    from market_assets.commands.ui import serve
+
+    raise typer.Exit(serve(host, port))
+
+
+@app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(help="A statement; without it, an interactive psql.")] = None,
+) -> None:
+    """psql on the warehouse."""
+    from market_assets.commands.database import psql
+
+    raise typer.Exit(psql(query))
+
+
+@app.command()
+def export(
+    table: Annotated[str, typer.Argument(help="schema.table, such as marts.fct_index_value or raw.price_bar.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    file_format: Annotated[ExportFormat, typer.Option("--format", help="File format.")] = ExportFormat.CSV,
+    start: From = None,
+    end: To = None,
+    symbols: Annotated[str | None, typer.Option(help="Comma-separated symbols.")] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option("--as-of", help="As it was known then (UTC); versioned tables only.")
+    ] = None,
+) -> None:
+    """Write a table to a file, as it is or as it was known."""
+    from market_assets.commands.export import export_table
+
+    export_table(
+        table,
+        output,
+        file_format.value,
+        start=start and start.date(),
+        end=end and end.date(),
+        symbols=[symbol.strip() for symbol in symbols.split(",")] if symbols else None,
+        as_of=as_of,
+    )
+
+
+@app.command()
+def universe(
+    source: Annotated[str, typer.Option(help="Source that can list its securities, such as a folder of files.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Universe file to write (.csv).")],
+    start: From = None,
+    end: To = None,
+) -> None:
+    """Write a universe file from what a source holds: each symbol from its first to its last session."""
+    from market_assets.commands.universe import write_universe
+
+    write_universe(source, output, start and start.date(), end and end.date())
+
+
+@app.command()
+def setup() -> None:
+    """Start the server, create and migrate the databases, parse dbt and create its views. Safe to repeat."""
+    from market_assets.commands.database import prepare
+
+    prepare()
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def dbt(context: typer.Context) -> None:
+    """Run dbt on the warehouse, with the project's settings: market dbt build --select marts."""
+    from market_assets.commands.database import run_dbt
+
+    raise typer.Exit(run_dbt(context.args))
+
+
+@app.command()
+def stop() -> None:
+    """Stop the embedded PostgreSQL."""
+    from market_assets.commands.database import stop_server
+
+    stop_server()
+
+
+@lineage_app.command()
+def upstream(node: Node, as_json: AsJson = False) -> None:
+    """What a number is computed from."""
+    _lineage("upstream", node, as_json=as_json)
+
+
+@lineage_app.command()
+def downstream(node: Node, as_json: AsJson = False) -> None:
+    """What is computed from it."""
+    _lineage("downstream", node, as_json=as_json)
+
+
+@lineage_app.command()
+def impact(node: Node, as_json: AsJson = False) -> None:
+    """What is wrong when it is wrong: every asset and column that depends on it."""
+    _lineage("impact", node, as_json=as_json)
+
+
+def _lineage(question: str, node: str, *, as_json: bool) -> None:
+    from market_assets.commands.lineage import answer
+
+    answer(question, node, as_json=as_json)
+
+
+def main() -> None:
+    """Entry point: errors of ours become one line on stderr and exit code 1, defects keep their traceback."""
+    from market_assets.errors import MarketError
+
+    try:
+        app()
+    except MarketError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""`market backfill`: one run over a range of sessions, in this process, and the summary of what it did."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from dagster import DagsterEventType, DagsterInstance
+
+from market_assets.commands.console import console, progress_bar, table
+from market_assets.errors import ConfigError
+from market_assets.resources import Platform
+from market_assets.runs import RunOutcome, close_abandoned, execute, partition_range, selected_assets
+from market_assets.settings import dagster_home
+from market_assets.warehouse.connection import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dagster import DagsterEvent, Definitions
+
+SUMMARY_TABLES = (
+    "raw.price_bar",
+    "raw.corporate_action",
+    "raw.security",
+    "analytics.indicator",
+    "indices.index_value",
+    "indices.index_constituent",
+    "quality.result",
+    "quality.quarantine",
+)
+
+
+def run(start: date | None, end: date | None, assets: str | None, source: str | None) -> int:
+    """Materialize [start, end] and print a summary; exit code 0 when the run succeeded."""
+    began = time.monotonic()
+    os.environ.setdefault("DAGSTER_HOME", str(dagster_home()))
+    with progress_bar() as progress:
+        platform = Platform(progress=progress)
+        _require_source(platform, source)
+        url = platform.warehouse_url
+        from market_assets.definitions import build_definitions
+
+        definitions = build_definitions(platform)
+        first, last = partition_range(definitions, start, end)
+        with DagsterInstance.get() as instance:
+            for run_id in close_abandoned(instance):
+                console.print(f"run {run_id[:8]} was killed before it ended; marked as failed")
+            before = _counts(url)
+            console.print(f"materializing {first} to {last} ...")
+            outcome = execute(
+                definitions,
+                instance,
+                start=first,
+                end=last,
+                selection=assets,
+                tags={"market/source": source} if source else None,
+                on_event=_step_progress(platform, definitions, assets),
+            )
+            delivered = _deliver_lineage(platform, definitions, instance)
+    _analyze(url, before)
+    _summary(url, outcome, before, delivered, time.monotonic() - began)
+    return 0 if outcome.success else 1
+
+
+def _require_source(platform: Platform, name: str | None) -> None:
+    labels = [source.label for source in platform.config.sources]
+    if name is not None and name not in labels:
+        raise ConfigError("no such source", file=str(platform.config.file), key="sources", value=name, allowed=labels)
+
+
+def _step_progress(
+    platform: Platform, definitions: Definitions, selection: str | None
+) -> Callable[[DagsterEvent], None]:
+    """Show finished steps; asset functions show their own work below."""
+    total = len(selected_assets(definitions, selection))
+    done = 0
+
+    def count(event: DagsterEvent) -> None:
+        nonlocal done, total
+        if event.event_type is DagsterEventType.STEP_SUCCESS:
+            done += 1
+            total = max(total, done)
+            platform.progress("steps", done, total)
+
+    return count
+
+
+def _counts(url: str) -> dict[str, tuple[int, int]]:
+    """Table -> (current rows, all rows)."""
+    counts: dict[str, tuple[int, int]] = {}
+    with connect(url) as connection:
+        marts = connection.execute(
+            "select 'marts.' || table_name from information_schema.tables where table_schema = 'marts' "
+            "and table_type = 'BASE TABLE' order by 1"
+        ).fetchall()
+        for name in (*SUMMARY_TABLES, *(str(row[0]) for row in marts)):
+            versioned = not name.startswith("marts.") and name != "quality.quarantine"
+            current = "count(*) filter (where known_to is null)" if versioned else "count(*)"
+            row: Any = connection.execute(f"select {current}, count(*) from {name}").fetchone()  # type: ignore[arg-type]  # noqa: S608 - own names
+            counts[name] = (row[0], row[1])
+    return counts
+
+
+def _analyze(url: str, before: dict[str, tuple[int, int]]) -> None:
+    """Refresh planner statistics and visibility of tables that grew by a tenth: bulk loads outrun autovacuum."""
+    after = _counts(url)
+    with connect(url, autocommit=True) as connection:
+        for name, (_, rows) in after.items():
+            if rows > 1.1 * before.get(name, (0, 0))[1]:
+                connection.execute(f"vacuum (analyze) {name}")  # type: ignore[arg-type]  # own names
+
+
+def _deliver_lineage(platform: Platform, definitions: Definitions, instance: DagsterInstance) -> Any:
+    from market_assets.tracing import collect_and_deliver_lineage
+
+    return collect_and_deliver_lineage(platform, definitions, instance)
+
+
+def _summary(url: str, outcome: RunOutcome, before: dict[str, tuple[int, int]], delivered: Any, seconds: float) -> None:
+    after = _counts(url)
+    console.print()
+    table(
+        "rows",
+        ("table", "current rows", "versions", "new versions"),
+        [(name, current, rows, rows - before.get(name, (0, 0))[1]) for name, (current, rows) in after.items()],
+    )
+    with connect(url) as connection:
+        levels = connection.execute(
+            "select index_id, session, price_return, total_return, net_total_return from ("
+            "select *, row_number() over (partition by index_id order by session) as first, "
+            "row_number() over (partition by index_id order by session desc) as last "
+            "from indices.index_value where known_to is null) v where first = 1 or last = 1 order by 1, 2"
+        ).fetchall()
+    if levels:
+        table("index levels", ("index", "session", "price", "total return", "net total return"), levels)
+    table("seconds per step", ("step", "seconds"), outcome.seconds.items())
+    for check in outcome.failed_checks:
+        console.print(f"[yellow]check failed[/] {check}")
+    for step, error in outcome.errors.items():
+        console.print(f"[red]step failed[/] {step}: {error}", markup=True, highlight=False)
+    console.print(
+        f"checks: {outcome.checks_passed} passed, {outcome.checks_failed} failed; "
+        f"lineage events: {delivered}; {seconds:.1f} s; run {outcome.run_id}"
+    )
+    if outcome.success:
+        console.print("next: `make ui` opens Dagster on http://127.0.0.1:3000; `market status` shows what is there")
+    else:
+        console.print("[red]the run failed[/]; mend the cause above and run the same command again: nothing is lost")

@@ -1,0 +1,138 @@
+"""`market status`: what each asset holds and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dagster import AssetKey, DagsterInstance
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
+
+from market_assets.commands.console import console, table
+from market_assets.resources import Platform
+from market_assets.settings import dagster_home
+from market_assets.warehouse.connection import connect
+
+if TYPE_CHECKING:
+    from dagster import Definitions
+    from dagster._core.definitions.assets.graph.asset_graph import AssetNode
+
+FAILED = {AssetCheckExecutionRecordStatus.FAILED, AssetCheckExecutionRecordStatus.EXECUTION_FAILED}
+
+
+@dataclass
+class AssetStatus:
+    """One asset. Partition counts are None for an asset without partitions; rows None where the table is missing."""
+
+    asset: str
+    group: str
+    table: str
+    present: int | None = None
+    missing: int | None = None
+    failed: int | None = None
+    materialized: bool = False
+    rows: int | None = None
+    last_session: str | None = None
+    failing_checks: list[str] = field(default_factory=list)
+
+
+def show(*, as_json: bool) -> None:
+    """Print the status of every asset that is materialized."""
+    os.environ.setdefault("DAGSTER_HOME", str(dagster_home()))
+    platform = Platform()
+    from market_assets.definitions import build_definitions
+
+    definitions = build_definitions(platform)
+    with DagsterInstance.get() as instance:
+        statuses = read_status(platform, definitions, instance)
+    if as_json:
+        print(json.dumps([asdict(status) for status in statuses], indent=2))  # noqa: T201 - machine-readable output
+        return
+    table(
+        "assets",
+        ("asset", "group", "present", "missing", "failed", "rows", "last session", "failing checks"),
+        [
+            (
+                status.asset,
+                status.group,
+                "" if status.present is None else status.present,
+                "" if status.missing is None else status.missing,
+                "" if status.failed is None else status.failed,
+                "" if status.rows is None else status.rows,
+                status.last_session or ("" if status.materialized else "never materialized"),
+                ", ".join(status.failing_checks),
+            )
+            for status in statuses
+        ],
+    )
+    if any(status.missing for status in statuses):
+        console.print("missing partitions: `market backfill --from DAY --to DAY` materializes a range")
+
+
+def read_status(platform: Platform, definitions: Definitions, instance: DagsterInstance) -> list[AssetStatus]:
+    """Status of each executable asset, in the order of the graph."""
+    graph = definitions.resolve_asset_graph()
+    keys = [key for key in graph.toposorted_asset_keys if key in graph.executable_asset_keys]
+    records = {record.asset_entry.asset_key: record for record in instance.get_asset_records(keys)}
+    checks = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(graph.asset_check_keys))
+    statuses = []
+    for key in keys:
+        node = graph.get(key)
+        status = AssetStatus(
+            key.to_user_string(), node.group_name, _table(node), materialized=_materialized(records.get(key))
+        )
+        if node.partitions_def is not None:
+            _count_partitions(status, instance, key, node)
+        status.failing_checks = sorted(
+            check_key.name
+            for check_key, record in checks.items()
+            if check_key.asset_key == key and record is not None and record.status in FAILED
+        )
+        statuses.append(status)
+    _count_rows(platform.warehouse_url, statuses)
+    return statuses
+
+
+def _table(node: AssetNode) -> str:
+    return str(node.metadata.get("dagster/table_name", "")).split(".", 1)[-1]
+
+
+def _materialized(record: Any) -> bool:
+    return record is not None and record.asset_entry.last_materialization_record is not None
+
+
+def _count_partitions(status: AssetStatus, instance: DagsterInstance, key: AssetKey, node: AssetNode) -> None:
+    partitions = node.partitions_def
+    if partitions is None:
+        return
+    every = set(partitions.get_partition_keys())
+    cached = get_and_update_asset_status_cache_value(instance, key, partitions)
+    present = failed = set()
+    if cached is not None:
+        present = set(cached.deserialize_materialized_partition_subsets(partitions).get_partition_keys()) & every
+        failed = set(cached.deserialize_failed_partition_subsets(partitions).get_partition_keys()) & every
+    status.present, status.failed = len(present), len(failed)
+    status.missing = len(every - present - failed)
+
+
+def _count_rows(url: str, statuses: list[AssetStatus]) -> None:
+    with connect(url) as connection:
+        for status in statuses:
+            columns = {
+                row[0]
+                for row in connection.execute(
+                    "select column_name from information_schema.columns where table_schema || '.' || table_name = %s",
+                    (status.table,),
+                )
+            }
+            if not columns:
+                continue
+            last = "max(session)::text" if "session" in columns else "null"
+            current = " where known_to is null" if "known_to" in columns else ""
+            row: Any = connection.execute(
+                f"select count(*), {last} from {status.table}{current}"  # type: ignore[arg-type]  # noqa: S608 - own names
+            ).fetchone()
+            status.rows, status.last_session = row

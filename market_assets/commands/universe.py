@@ -1,0 +1,52 @@
+"""Write a universe file from the securities that a source can list."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import typer
+
+from market_assets.errors import InputError
+from market_assets.resources import Platform
+from market_assets.sources.base import FetchRequest
+from market_assets.universe import COLUMNS
+
+
+def write_universe(source_name: str, output: Path, start: date | None, end: date | None) -> None:
+    """One membership interval per symbol, from its first to its last session in the source.
+
+    Raises:
+        InputError: the source cannot list its securities, or holds none in the range.
+    """
+    platform = Platform()
+    source = platform.sources(source_name)[0]
+    refs = source.known_securities()
+    if not refs:
+        raise InputError(f"source {source_name} cannot list its securities; write {output} by hand")
+    request = FetchRequest(refs, start or platform.config.partitions.start, end or platform.last_day)
+    result = source.fetch(request)
+    if result.bars.empty:
+        raise InputError(f"source {source_name} holds no bar between {request.start} and {request.end}")
+    span = result.bars.groupby("symbol")["session"].agg(["min", "max"])
+    names = dict(zip(result.securities["symbol"], result.securities["name"], strict=True))
+    last = span["max"].max()
+    rows = [
+        (
+            ref.symbol,
+            ref.exchange,
+            names.get(ref.symbol) or ref.symbol,
+            ref.currency,
+            span.at[ref.symbol, "min"].date().isoformat(),
+            "" if span.at[ref.symbol, "max"] == last else span.at[ref.symbol, "max"].date().isoformat(),
+        )
+        for ref in refs
+        if ref.symbol in span.index
+    ]
+    import csv
+
+    with output.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+    typer.echo(f"{len(rows)} symbols in {output}")
