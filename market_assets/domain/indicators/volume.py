@@ -1,0 +1,107 @@
+"""Indicators that weigh price with volume."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from market_assets.domain.indicators.bars import Bars, lag, untied
+from market_assets.domain.indicators.definition import PERCENT, PRICE, RATIO, SHARES, Array, Indicator, Output
+from market_assets.domain.indicators.windows import RollingSum
+
+HLCV = ("high", "low", "close", "volume")
+
+
+def on_balance_volume(bars: Bars) -> tuple[Array]:
+    """Running total of volume, signed by the change of the close; starts with the volume of the first bar."""
+    signed = np.sign(bars.change) * bars.volume
+    signed[bars.first_bars] = bars.volume[bars.first_bars]
+    return (bars.running_total(signed, state="obv"),)
+
+
+def money_flow_index(bars: Bars, *, length: int) -> tuple[Array]:
+    """Share of the money flow of the last `length` bars that came with a rising typical price."""
+    typical = bars.typical_price
+    change = untied(typical - lag(typical, 1), typical)
+    flow = typical * bars.volume
+    positive = RollingSum(np.where(change > 0.0, flow, 0.0))(length)
+    negative = RollingSum(np.where(change < 0.0, flow, 0.0))(length)
+    return (100.0 * (positive / (positive + negative)),)
+
+
+def rolling_vwap(bars: Bars, *, length: int) -> tuple[Array]:
+    """Typical price of the last `length` bars weighted with volume."""
+    return (RollingSum(bars.typical_price * bars.volume)(length) / bars.volume_sum(length),)
+
+
+def volume_ratio(bars: Bars, *, length: int) -> tuple[Array]:
+    """Volume over the mean volume of the `length` bars before."""
+    return (bars.volume / (lag(bars.volume_sum(length), 1) / length),)
+
+
+ENTRIES = (
+    Indicator(
+        name="obv",
+        function=on_balance_volume,
+        inputs=("close", "volume"),
+        outputs=(Output("obv", SHARES, "On-balance volume since the first bar.", 0, volume_degree=1),),
+        formula="obv(t-1) + sign(close(t) - close(t-1)) x volume(t); first value volume(0)",
+        source="Granville, New Key to Stock Market Profits (1963); first value as TA-Lib OBV",
+        kind="cumulative",
+        carry=("obv",),
+    ),
+    Indicator(
+        name="mfi_14",
+        function=money_flow_index,
+        inputs=HLCV,
+        parameters={"length": 14},
+        outputs=(
+            Output(
+                "mfi_14",
+                PERCENT,
+                "Money flow index over 14 sessions.",
+                14,
+                bounds=(0.0, 100.0),
+                null_when="no volume at a changed price over 14 sessions",
+            ),
+        ),
+        formula="100 x up / (up + down): typical price x volume, sums over rising and falling ones of 14 sessions",
+        source="Quong, Soudack, Volume-Weighted RSI: Money Flow (Technical Analysis of Stocks & Commodities, 1989)",
+    ),
+    Indicator(
+        name="vwap_20",
+        function=rolling_vwap,
+        inputs=HLCV,
+        parameters={"length": 20},
+        outputs=(
+            Output(
+                "vwap_20",
+                PRICE,
+                "Volume-weighted average of the typical price over 20 sessions.",
+                19,
+                bounds=(0.0, None),
+                price_degree=1,
+                null_when="no volume over 20 sessions",
+            ),
+        ),
+        formula="sum(typical x volume) / sum(volume) over 20 sessions, typical = (high + low + close) / 3",
+        source="Berkowitz, Logue, Noser, The Total Cost of Transactions on the NYSE (Journal of Finance, 1988)",
+    ),
+    Indicator(
+        name="volume_ratio_20",
+        function=volume_ratio,
+        inputs=("volume",),
+        parameters={"length": 20},
+        outputs=(
+            Output(
+                "volume_ratio_20",
+                RATIO,
+                "Volume over the mean volume of the 20 sessions before.",
+                20,
+                bounds=(0.0, None),
+                null_when="no volume over the 20 sessions before",
+            ),
+        ),
+        formula="volume(t) / mean(volume(t-20..t-1))",
+        source="TA-Lib RVOL",
+    ),
+)
