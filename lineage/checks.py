@@ -3,26 +3,22 @@
 Belongs here: evaluations to `dataQualityAssertions` and `test` facets. Assets themselves are in `lineage.runs`.
 
 The pair is built when the run has ended, because checks of one asset may run in several steps. A check that was planned
-and not evaluated is a skipped test. Evaluations that were reported outside a run (one for each failing partition of a
-range run) join the run they name under `lineage/run_id`; they must be reported before that run ends. The others become
-pairs of their own.
+and not evaluated is a skipped test. An evaluation that was reported outside any run is a pair of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from dagster import AssetCheckEvaluation, AssetKey
-from dagster._core.events.log import EventLogEntry
 from openlineage.client.event_v2 import InputDataset
 from openlineage.client.facet_v2 import RunFacet, data_quality_assertions_dataset, test_run
 
-from lineage.eventlog import RUNLESS, EventLog, LogRow
+from lineage.eventlog import EventLog, LogRow
 from lineage.events import EventBuilder, Failure, OutboxEvent
-from lineage.facts import RUN_ID
 from lineage.history import CHECK_EVALUATED, RunHistory
 
 COLUMN: Final = "column"
@@ -41,15 +37,13 @@ class Result:
     evaluation: AssetCheckEvaluation | None = None
 
 
-def check_events(log: EventLog, run_id: str, history: RunHistory, builder: EventBuilder) -> list[OutboxEvent]:
+def check_events(log: EventLog, history: RunHistory, builder: EventBuilder) -> list[OutboxEvent]:
     """START and end of the checks of each asset; empty while the run works, or without checks."""
     if history.end is None or not (history.checks_planned or history.evaluations):
         return []
     end = history.end.row
     planned = _planned(log, history.checks_planned)
-    results = _results(log, history.evaluations)
-    first = min(row.id for row in (*history.checks_planned, *history.evaluations))
-    results += _reported(log, run_id, after=first, until=end.id)
+    results = [_result(row, evaluation) for row, evaluation in _evaluations(log, history.evaluations)]
     evaluated = {(result.asset, result.check) for result in results}
     results += [Result(asset, check, None) for (asset, check) in planned if (asset, check) not in evaluated]
     events: list[OutboxEvent] = []
@@ -69,20 +63,12 @@ def check_events(log: EventLog, run_id: str, history: RunHistory, builder: Event
     return events
 
 
-def runless_check_events(log: EventLog, rows: Sequence[LogRow], builder: EventBuilder) -> list[OutboxEvent]:
-    """A pair for each evaluation among `rows`, all reported without a run, that joins no run."""
+def runless_check_events(log: EventLog, rows: Iterable[LogRow], builder: EventBuilder) -> list[OutboxEvent]:
+    """A pair for each evaluation among `rows`, all reported without a run."""
     events: list[OutboxEvent] = []
-    ends: dict[str, int | None] = {}
-    for result in _results(log, [row for row in rows if row.kind == CHECK_EVALUATED]):
-        if result.row is None or result.evaluation is None:
-            continue
-        named = _named_run(result.evaluation)
-        if named and named not in ends:
-            ends[named] = log.end_of(named) if log.run(named) else 0
-        joins = named is not None and ((end := ends[named]) is None or result.row.id < end)
-        if not joins:
-            row = result.row
-            events += _pair(builder, result.asset, [result], row=row, start=row.time, last=row.time)
+    for row, evaluation in _evaluations(log, [row for row in rows if row.kind == CHECK_EVALUATED]):
+        result = _result(row, evaluation)
+        events += _pair(builder, result.asset, [result], row=row, start=row.time, last=row.time)
     return events
 
 
@@ -155,31 +141,13 @@ def _planned(log: EventLog, rows: Iterable[LogRow]) -> dict[tuple[str, str], str
     return planned
 
 
-def _results(log: EventLog, rows: Iterable[LogRow]) -> list[Result]:
+def _evaluations(log: EventLog, rows: Iterable[LogRow]) -> Iterator[tuple[LogRow, AssetCheckEvaluation]]:
     by_id = {row.id: row for row in rows}
-    results = []
     for number, entry in sorted(log.entries(by_id).items()):
-        if evaluation := _evaluation(entry):
-            asset = evaluation.asset_key.to_user_string()
-            results.append(Result(asset, evaluation.check_name, by_id[number], evaluation))
-    return results
+        data = entry.get_dagster_event().event_specific_data
+        if isinstance(data, AssetCheckEvaluation):
+            yield by_id[number], data
 
 
-def _reported(log: EventLog, run_id: str, *, after: int, until: int) -> list[Result]:
-    """Evaluations that were reported outside the run, and name it."""
-    rows = [row for row in log.rows(RUNLESS, after=after, until=until) if row.kind == CHECK_EVALUATED]
-    return [
-        result
-        for result in _results(log, rows)
-        if result.evaluation is not None and _named_run(result.evaluation) == run_id
-    ]
-
-
-def _evaluation(entry: EventLogEntry) -> AssetCheckEvaluation | None:
-    data = entry.get_dagster_event().event_specific_data
-    return data if isinstance(data, AssetCheckEvaluation) else None
-
-
-def _named_run(evaluation: AssetCheckEvaluation) -> str | None:
-    value = evaluation.metadata.get(RUN_ID)
-    return value.value if value is not None and isinstance(value.value, str) else None
+def _result(row: LogRow, evaluation: AssetCheckEvaluation) -> Result:
+    return Result(evaluation.asset_key.to_user_string(), evaluation.check_name, row, evaluation)

@@ -5,6 +5,7 @@ Belongs here: what a user can turn, its default, and the check of each value. Re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -80,6 +81,7 @@ class LineageConfig:
     Attributes:
         dataset_namespace: where tables live: postgres://host:port (see `postgres_names`).
         database: put before table names that come without their database.
+        database_names: real name of each database that definitions call otherwise, such as {"market": "market_test"}.
         job_namespace: namespace of jobs, and of assets that have no table.
         producer: URI of the code that produces the events.
         partition_field: name of the partition dimension in subset facets, such as session.
@@ -92,6 +94,7 @@ class LineageConfig:
 
     dataset_namespace: str
     database: str | None = None
+    database_names: Mapping[str, str] = field(default_factory=dict)
     job_namespace: str = "dagster"
     producer: str = "urn:lineage:dagster-event-log"
     partition_field: str = "partition"

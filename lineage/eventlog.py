@@ -22,7 +22,7 @@ from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.runs import SqlRunStorage
 from dagster._serdes import deserialize_value
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import func, select
 
 from lineage.errors import UnsupportedEventLog
 
@@ -51,9 +51,6 @@ _KINDS: Final = tuple(
         DagsterEventType.RUN_CANCELING,
         DagsterEventType.RUN_CANCELED,
     )
-)
-_RUN_ENDS: Final = tuple(
-    kind.value for kind in (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
 )
 _CHUNK: Final = 500
 
@@ -141,18 +138,9 @@ class EventLog:
 
     def rows(self, run_id: str, *, after: int = 0, until: int) -> list[LogRow]:
         """Rows of one run (or RUNLESS) that matter to lineage, with ids in (after, until], ascending."""
-        return self._rows(_LOG.run_id == run_id, _LOG.id > after, _LOG.id <= until)
-
-    def end_of(self, run_id: str) -> int | None:
-        """Id of the event that ended a run, None while it runs."""
-        query = select(func.min(_LOG.id)).where(_LOG.run_id == run_id, _LOG.dagster_event_type.in_(_RUN_ENDS))
-        with self._connection() as connection:
-            return connection.execute(query).scalar()
-
-    def _rows(self, *conditions: ColumnElement[bool]) -> list[LogRow]:
         query = (
             select(_LOG.id, _LOG.dagster_event_type, _LOG.step_key, _LOG.asset_key, _LOG.partition, _LOG.timestamp)
-            .where(*conditions, _LOG.dagster_event_type.in_(_KINDS))
+            .where(_LOG.run_id == run_id, _LOG.id > after, _LOG.id <= until, _LOG.dagster_event_type.in_(_KINDS))
             .order_by(_LOG.id)
         )
         keys: dict[str, str] = {}

@@ -63,11 +63,13 @@ class Datasets:
         return self.table(facts.table) if facts.table else (self._config.job_namespace, facts.key)
 
     def table(self, table: str) -> tuple[str, str]:
-        """Namespace and name of a table; the configured database is put before a name that lacks it."""
-        plain = table.replace('"', "")
-        if plain.count(".") == 1 and self._config.database:
-            plain = f"{self._config.database}.{plain}"
-        return self._config.dataset_namespace, plain
+        """Namespace and name of a table, with the real name of its database."""
+        parts = table.replace('"', "").split(".")
+        if len(parts) == 2 and self._config.database:
+            parts.insert(0, self._config.database)
+        if len(parts) == 3:
+            parts[0] = self._config.database_names.get(parts[0], parts[0])
+        return self._config.dataset_namespace, ".".join(parts)
 
     def inputs(self, facts: AssetFacts) -> list[InputDataset]:
         """What an asset reads: the tables of its parents, and those its column lineage names. Sorted by name."""

@@ -14,7 +14,6 @@ to every partition of a range run. Facts of one run (SQL, statistics) belong int
     lineage/statistics            see `statistics_metadata`          materialization
     dagster/partition_row_count   rows of one partition              materialization
     dagster/row_count             rows of the whole table            materialization
-    lineage/run_id                the run an asset check evaluation that was reported without a run belongs to
 """
 
 from __future__ import annotations
@@ -36,7 +35,6 @@ COLUMNS: Final = "lineage/columns"
 TABLES: Final = "lineage/tables"
 SQL: Final = "lineage/sql"
 STATISTICS: Final = "lineage/statistics"
-RUN_ID: Final = "lineage/run_id"
 
 UNIT_TAG: Final = "unit"
 """Tag of a TableColumn that names its unit; shown in the column's description."""

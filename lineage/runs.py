@@ -72,7 +72,7 @@ def run_events(
                     failure=_asset_failure(asset, entries),
                 )
             )
-    return events + check_events(log, run_id, history, builder)
+    return events + check_events(log, history, builder)
 
 
 def runless_events(
