@@ -45,7 +45,7 @@ class FilesOptions(SourceOptions):
     """Options of a folder of files.
 
     Attributes:
-        folder: where the files are, absolute or below the project root. Not searched recursively.
+        folder: where the files are, absolute or below the folder of market.yaml. Not searched recursively.
         file_name: name of a file with {symbol} or {date} in it: `{symbol}_data.csv`, `{date}.csv.gz`.
         file_date_format: strptime format of {date}.
         columns: platform column -> column in the file, where they differ. The symbol column may be left out with

@@ -7,14 +7,15 @@ beside the source they configure) or reading market.yaml (`market_assets.config`
 from __future__ import annotations
 
 import datetime as dt
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
+
+from market_assets.domain.calendars import build_calendar
 
 SessionsFunction: TypeAlias = Callable[[str, dt.date, dt.date], pd.DatetimeIndex]
 ClosedThroughFunction: TypeAlias = Callable[[str], dt.date]
@@ -31,18 +32,10 @@ def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-@functools.lru_cache(maxsize=32)
-def _calendar(exchange: str, first_year: int, last_year: int) -> Any:
-    import exchange_calendars as xcals
-
-    return xcals.get_calendar(exchange, start=f"{first_year}-01-01", end=f"{last_year}-12-31")
-
-
 def calendar_sessions(exchange: str, start: dt.date, end: dt.date) -> pd.DatetimeIndex:
     """Sessions of `exchange` from `start` to `end` by exchange_calendars, without the platform's own overrides."""
-    calendar = _calendar(exchange, start.year, max(end.year, start.year + 1))
-    sessions: pd.DatetimeIndex = calendar.sessions_in_range(pd.Timestamp(start), pd.Timestamp(end))
-    return sessions
+    calendar = build_calendar(exchange, dt.date(start.year, 1, 1), dt.date(end.year, 12, 31))
+    return calendar.sessions(max(pd.Timestamp(start), calendar.first_day), min(pd.Timestamp(end), calendar.last_day))
 
 
 @dataclass(frozen=True)
@@ -50,7 +43,7 @@ class SourceContext:
     """What the platform lends a source.
 
     Attributes:
-        base_dir: folder that relative paths in the options start from (the project root).
+        base_dir: folder that relative paths in the options start from (that of the configuration file).
         cache_dir: folder a source may keep files in that it can do without; created when needed.
         sessions: sessions of an exchange between two dates; the platform passes its calendar with overrides.
         closed_through: last session of an exchange that has closed by now; None means that the source has to judge by

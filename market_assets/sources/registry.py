@@ -19,6 +19,7 @@ from market_assets.sources.options import SourceContext, SourceOptions
 KINDS: Final[dict[str, tuple[str, str]]] = {
     "sample": ("sample:SampleSource", "sample:SampleOptions"),
     "files": ("files:FilesSource", "files_options:FilesOptions"),
+    "synthetic": ("synthetic:SyntheticSource", "synthetic_options:SyntheticOptions"),
 }
 """Kind in the configuration -> source class and options class, as module:class inside this package."""
 

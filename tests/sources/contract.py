@@ -155,10 +155,9 @@ class SourceContract:
         assert (valued["value"] > 0).all()
 
     def test_bars_and_actions_convert_to_as_traded(self, source: PriceSource, answer: FetchResult) -> None:
-        converted = to_as_traded(
-            answer.bars, answer.actions.drop_duplicates(["symbol", "ex_date", "kind"]), source.basis
-        )
-        assert len(converted) == len(answer.bars)
+        bars = answer.bars.drop_duplicates(["symbol", "session"])
+        converted = to_as_traded(bars, answer.actions, source.basis)
+        assert len(converted) == len(bars)
         assert (converted["close"] > 0).all()
 
     def test_securities_describe_what_was_asked(self, answer: FetchResult) -> None:
