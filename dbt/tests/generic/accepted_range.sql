@@ -1,0 +1,7 @@
+{# Values of a column lie between min_value and max_value, both included; null is allowed. #}
+{% test accepted_range(model, column_name, min_value=none, max_value=none) %}
+select {{ column_name }}
+from {{ model }}
+where
+    {{ outside(column_name, min_value, max_value) }}
+{% endtest %}
