@@ -46,8 +46,8 @@ class SourceContext:
         base_dir: folder that relative paths in the options start from (that of the configuration file).
         cache_dir: folder a source may keep files in that it can do without; created when needed.
         sessions: sessions of an exchange between two dates; the platform passes its calendar with overrides.
-        closed_through: last session of an exchange that has closed by now; None means that the source has to judge by
-            `sessions` and `now` itself. Bars of later sessions are never returned.
+        closed_through: last session of an exchange that has closed by now; None: by exchange_calendars and `now`. Bars
+            of later sessions are never returned.
         now: clock, replaced in tests.
     """
 
@@ -56,6 +56,15 @@ class SourceContext:
     sessions: SessionsFunction = calendar_sessions
     closed_through: ClosedThroughFunction | None = None
     now: Callable[[], dt.datetime] = utc_now
+
+    def last_closed(self, exchange: str) -> dt.date:
+        """Last session of `exchange` that has closed."""
+        if self.closed_through is not None:
+            return self.closed_through(exchange)
+        today = self.now().date()
+        calendar = build_calendar(exchange, dt.date(today.year - 1, 1, 1), dt.date(today.year + 1, 12, 31))
+        closed = calendar.last_closed_session(self.now())
+        return closed.date() if closed is not None else dt.date.min
 
     def resolve(self, path: Path) -> Path:
         """`path` if absolute, else below `base_dir`."""

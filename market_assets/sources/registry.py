@@ -20,6 +20,7 @@ KINDS: Final[dict[str, tuple[str, str]]] = {
     "sample": ("sample:SampleSource", "sample:SampleOptions"),
     "files": ("files:FilesSource", "files_options:FilesOptions"),
     "synthetic": ("synthetic:SyntheticSource", "synthetic_options:SyntheticOptions"),
+    "yahoo": ("yahoo:YahooSource", "yahoo:YahooOptions"),
 }
 """Kind in the configuration -> source class and options class, as module:class inside this package."""
 
