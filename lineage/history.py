@@ -111,42 +111,51 @@ def read_history(rows: Sequence[LogRow]) -> RunHistory:
     for row in rows:
         by_kind.setdefault(row.kind, []).append(row)
     run_end = next((row for row in rows if row.kind in _RUN_STATES), None)
-    run_start = next(iter(by_kind.get(RUN_START, ())), run_end)
-    step_starts = _first_by_step(by_kind.get(STEP_START, ()))
+    step_starts = _first_by_step(_before(by_kind.get(STEP_START, ()), run_end))
     step_ends = _first_by_step(row for row in rows if row.kind in _STEP_ENDS)
     canceling = next(iter(by_kind.get(RUN_CANCELING, ())), None)
-
-    planned = _by_asset(by_kind.get(PLANNED, ()))
-    materialized = _by_asset(by_kind.get(MATERIALIZED, ()))
+    planned, materialized = _by_asset(by_kind.get(PLANNED, ())), _by_asset(by_kind.get(MATERIALIZED, ()))
     assets = []
     for key in dict.fromkeys((*planned, *materialized)):
         wanted, done = planned.get(key, []), materialized.get(key, [])
-        step = (wanted or done)[0].step or ""
-        ends = [row for row in (step_ends.get(step), run_end) if row is not None]
-        end_row = min(ends, key=lambda row: row.id, default=None)
-        partitions = tuple(row.partition for row in wanted if row.partition is not None)
-        start, end = step_starts.get(step), None
-        if end_row is not None:
-            done = [row for row in done if row.id < end_row.id]
-            cancelled = canceling is not None and canceling.id < end_row.id
-            end = End(end_row, _asset_state(end_row, partitions, done, started=start is not None, cancelled=cancelled))
-        assets.append(
-            AssetHistory(
-                key=key,
-                start=start or end_row,
-                started=start is not None,
-                end=end,
-                planned=partitions,
-                materializations=tuple(done),
-            )
-        )
+        step = min((*wanted, *done), key=lambda row: row.id).step or ""
+        end = _first(step_ends.get(step), run_end)
+        start = _first(step_starts.get(step), end)
+        assets.append(_asset_history(key, wanted, done, start=start, end=end, canceling=canceling))
     return RunHistory(
-        start=run_start,
+        start=_first(next(iter(by_kind.get(RUN_START, ())), None), run_end),
         end=End(run_end, _RUN_STATES[run_end.kind]) if run_end is not None else None,
         assets=tuple(assets),
-        checks_planned=tuple(by_kind.get(CHECK_PLANNED, ())),
-        evaluations=tuple(row for row in by_kind.get(CHECK_EVALUATED, ()) if run_end is None or row.id < run_end.id),
+        checks_planned=tuple(_before(by_kind.get(CHECK_PLANNED, ()), run_end)),
+        evaluations=tuple(_before(by_kind.get(CHECK_EVALUATED, ()), run_end)),
         step_starts=step_starts,
+    )
+
+
+def _asset_history(
+    key: str,
+    wanted: Sequence[LogRow],
+    done: Sequence[LogRow],
+    *,
+    start: LogRow | None,
+    end: LogRow | None,
+    canceling: LogRow | None,
+) -> AssetHistory:
+    """History of one asset from its planned and its actual materializations, and the rows that frame them."""
+    planned = tuple(row.partition for row in _before(wanted, start) if row.partition is not None)
+    materializations = tuple(_before(done, end))
+    started = start is not None and start is not end
+    ended: End | None = None
+    if end is not None:
+        cancelled = end.kind == RUN_CANCELED or (canceling is not None and canceling.id < end.id)
+        ended = End(end, _asset_state(end, planned, materializations, started=started, cancelled=cancelled))
+    return AssetHistory(
+        key=key,
+        start=start,
+        started=started,
+        end=ended,
+        planned=planned,
+        materializations=materializations,
     )
 
 
@@ -157,9 +166,16 @@ def _asset_state(
         return "COMPLETE"
     if end.kind in (STEP_SUCCESS, RUN_SUCCESS):
         return "COMPLETE" if done else "ABORT"
-    if cancelled or end.kind == RUN_CANCELED:
-        return "ABORT"
-    return "FAIL" if started else "ABORT"
+    return "FAIL" if started and not cancelled else "ABORT"
+
+
+def _first(*rows: LogRow | None) -> LogRow | None:
+    """The earliest of some rows, None when there are none."""
+    return min((row for row in rows if row is not None), key=lambda row: row.id, default=None)
+
+
+def _before(rows: Iterable[LogRow], end: LogRow | None) -> list[LogRow]:
+    return [row for row in rows if end is None or row.id < end.id]
 
 
 def _first_by_step(rows: Iterable[LogRow]) -> dict[str, LogRow]:
