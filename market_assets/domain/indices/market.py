@@ -1,0 +1,249 @@
+"""The market an index is calculated from: sessions x symbols arrays, and how frames become them.
+
+Belongs here: shapes, alignment and point-in-time questions about raw inputs (membership, prices carried
+over gaps, share counts on the right basis). Does not belong here: any rule of an index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from market_assets.domain.adjustments import SPLIT_KINDS
+from market_assets.domain.indices.arrays import BoolArray, DayArray, FloatArray, IntArray
+from market_assets.domain.indices.events import Events, index_events
+from market_assets.errors import InputError, SchemaMismatch
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MarketFrames:
+    """Frames of the warehouse that a market is built from.
+
+    Attributes:
+        sessions: the index calendar's sessions: those to calculate and the lookback before them.
+        bars: symbol, session, close and, if present, volume; as traded, one row per symbol and session.
+        members: symbol, member_from, member_to (last session, NaT = still a member), exchange, currency.
+        actions: symbol, ex_date, kind, value, detail (events.py).
+        shares: symbol, effective_date, shares; on the share basis of the effective date.
+        free_float: symbol, effective_date, factor.
+        fx: currency, session, rate: index currency per unit; the last one on or before a session counts.
+        countries: symbol -> country, for withholding tax.
+        scores: name -> symbol, effective_date, score; a score counts from its date on.
+    """
+
+    sessions: pd.DatetimeIndex
+    bars: pd.DataFrame
+    members: pd.DataFrame
+    actions: pd.DataFrame
+    shares: pd.DataFrame | None = None
+    free_float: pd.DataFrame | None = None
+    fx: pd.DataFrame | None = None
+    countries: Mapping[str, str] = field(default_factory=dict)
+    scores: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Market:
+    """Inputs of a calculation. T sessions, N symbols; missing numbers are NaN.
+
+    Attributes:
+        sessions: datetime64[D] (T,), increasing: the sessions of the index calendar, without gaps.
+        symbols: (N,) sorted.
+        close: (T, N) as traded, in the symbol's currency. NaN = no trade; zero and below count as NaN.
+        member: (T, N) universe membership as of each session.
+        events: corporate actions by position and column.
+        volume: (T, N) shares traded, as traded.
+        fx: (T, N) index currency per unit of the symbol's currency; None when they are all the same.
+        shares_outstanding: (T, N) on the share basis of the session.
+        free_float: (T, N) factor in (0, 1]; None = 1.
+        exchange, currency, country: (N,) text of each symbol, empty when unknown.
+        scores: name -> (T, N), the scores of factor weighting as known at each session.
+    """
+
+    sessions: DayArray
+    symbols: tuple[str, ...]
+    close: FloatArray
+    member: BoolArray
+    events: Events = field(default_factory=Events)
+    volume: FloatArray | None = None
+    fx: FloatArray | None = None
+    shares_outstanding: FloatArray | None = None
+    free_float: FloatArray | None = None
+    exchange: tuple[str, ...] = ()
+    currency: tuple[str, ...] = ()
+    country: tuple[str, ...] = ()
+    scores: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit together."""
+        shape = (len(self.sessions), len(self.symbols))
+        arrays = {
+            "close": self.close,
+            "member": self.member,
+            "volume": self.volume,
+            "fx": self.fx,
+            "shares_outstanding": self.shares_outstanding,
+            "free_float": self.free_float,
+            **{f"scores[{name}]": scores for name, scores in self.scores.items()},
+        }
+        for name, array in arrays.items():
+            if array is not None and array.shape != shape:
+                raise SchemaMismatch(f"market.{name} is {array.shape}, but there are {shape} sessions and symbols")
+        if (np.diff(self.sessions) <= np.timedelta64(0, "D")).any():
+            raise SchemaMismatch("market.sessions must increase, without duplicates")
+        if list(self.symbols) != sorted(set(self.symbols)):
+            raise SchemaMismatch("market.symbols must be sorted, without duplicates")
+        for name in ("exchange", "currency", "country"):
+            given = getattr(self, name)
+            object.__setattr__(self, name, given or ("",) * shape[1])
+            if len(getattr(self, name)) != shape[1]:
+                raise SchemaMismatch(f"market.{name} has {len(given)} entries for {shape[1]} symbols")
+        object.__setattr__(self, "close", np.where(self.close > 0, self.close, np.nan))
+
+    @classmethod
+    def from_frames(cls, frames: MarketFrames, index_currency: str = "USD") -> Market:
+        """Align frames of the warehouse; symbols are those of the members and of the bars.
+
+        Raises:
+            InputError: an unusable action, or a currency without rates.
+            SchemaMismatch: several bars of one symbol and session, or a missing column.
+        """
+        members, bars = frames.members, frames.bars
+        symbols = sorted({*members["symbol"], *bars["symbol"]})
+        grid = _Grid(frames.sessions.to_numpy("datetime64[D]"), symbols)
+        facts = members.sort_values("member_from").groupby("symbol")[["exchange", "currency"]].last().reindex(symbols)
+        currency = tuple(facts["currency"].fillna(index_currency))
+        return cls(
+            sessions=grid.sessions,
+            symbols=tuple(symbols),
+            close=grid.cells(bars, "close"),
+            member=grid.intervals(members),
+            events=index_events(frames.actions, grid.sessions, symbols),
+            volume=grid.cells(bars, "volume") if "volume" in bars.columns else None,
+            fx=grid.rates(frames.fx, currency, index_currency),
+            shares_outstanding=None if frames.shares is None else grid.share_counts(frames.shares, frames.actions),
+            free_float=None if frames.free_float is None else grid.latest(frames.free_float, "factor"),
+            exchange=tuple(facts["exchange"].fillna("")),
+            currency=currency,
+            country=tuple(frames.countries.get(symbol, "") for symbol in symbols),
+            scores={name: grid.latest(frame, "score") for name, frame in frames.scores.items()},
+        )
+
+    def position(self, day: np.datetime64) -> int:
+        """Position of a session, -1 when it is not one."""
+        at = int(np.searchsorted(self.sessions, day))
+        return at if at < len(self.sessions) and self.sessions[at] == day else -1
+
+    def fx_at(self, row: int, columns: IntArray) -> FloatArray:
+        """Index currency per unit of each column's currency at a session."""
+        fx: FloatArray = np.ones(len(columns)) if self.fx is None else self.fx[row, columns]
+        return fx
+
+    def price_at(self, row: int, columns: IntArray, limit: int) -> FloatArray:
+        """Close at a session, or the last one of at most `limit` sessions before on this session's share basis."""
+        price: FloatArray = self.close[row, columns]
+        for back in range(1, min(limit, row) + 1):
+            missing = np.flatnonzero(np.isnan(price))
+            if not len(missing):
+                break
+            earlier = self.close[row - back, columns[missing]]
+            price[missing] = earlier / self.events.ratio_between(row - back, row, columns[missing])
+        return price
+
+    def free_float_shares(self, row: int, columns: IntArray, *, free_float: bool) -> FloatArray:
+        """Shares outstanding, times the free-float factor if asked; NaN where unknown."""
+        if self.shares_outstanding is None:
+            return np.full(len(columns), np.nan)
+        shares: FloatArray = self.shares_outstanding[row, columns]
+        return shares if self.free_float is None or not free_float else shares * self.free_float[row, columns]
+
+
+class _Grid:
+    """Places rows of frames into sessions x symbols."""
+
+    def __init__(self, sessions: DayArray, symbols: Sequence[str]) -> None:
+        self.sessions = sessions
+        self._names = pd.Index(symbols)
+
+    def columns(self, frame: pd.DataFrame) -> npt.NDArray[np.intp]:
+        return self._names.get_indexer(pd.Index(frame["symbol"]))
+
+    def cells(self, frame: pd.DataFrame, value: str) -> FloatArray:
+        """One value per (session, symbol) row; rows outside the sessions are left out."""
+        out = np.full((len(self.sessions), len(self._names)), np.nan)
+        day = frame["session"].to_numpy("datetime64[D]")
+        row = np.searchsorted(self.sessions, day)
+        inside = np.flatnonzero(row < len(self.sessions))
+        inside = inside[self.sessions[row[inside]] == day[inside]]
+        flat = row[inside] * len(self._names) + self.columns(frame)[inside]
+        seen = np.bincount(flat, minlength=out.size)
+        if (seen > 1).any():
+            at, column = divmod(int(np.argmax(seen > 1)), len(self._names))
+            raise SchemaMismatch(
+                f"{self._names[column]} has several bars on {self.sessions[at]}; keep one source per bar"
+            )
+        out.flat[flat] = frame[value].to_numpy(np.float64)[inside]
+        return out
+
+    def intervals(self, members: pd.DataFrame) -> BoolArray:
+        """Membership from member_from through member_to."""
+        out = np.zeros((len(self.sessions), len(self._names)), np.bool_)
+        begin = np.searchsorted(self.sessions, members["member_from"].to_numpy("datetime64[D]"))
+        last = members["member_to"].to_numpy("datetime64[D]")
+        end = np.where(np.isnat(last), len(self.sessions), np.searchsorted(self.sessions, last, side="right"))
+        for column, lo, hi in zip(self.columns(members), begin, end, strict=True):
+            out[lo:hi, column] = True
+        return out
+
+    def latest(self, frame: pd.DataFrame, value: str) -> FloatArray:
+        """The value in force at each session: that of the last effective_date on or before it."""
+        out = np.full((len(self.sessions), len(self._names)), np.nan)
+        known = frame.assign(column=self.columns(frame))
+        known = known[known["column"] >= 0].sort_values("effective_date")
+        begin = np.searchsorted(self.sessions, known["effective_date"].to_numpy("datetime64[D]"))
+        for column, lo, number in zip(known["column"], begin, known[value].to_numpy(np.float64), strict=True):
+            out[lo:, column] = number
+        return out
+
+    def share_counts(self, shares: pd.DataFrame, actions: pd.DataFrame) -> FloatArray:
+        """Shares in force, brought onto each session's share basis by the splits since their effective date."""
+        out = self.latest(shares, "shares")
+        counted = _days_by_symbol(shares, "effective_date")
+        splits = actions[actions["kind"].isin(SPLIT_KINDS)].sort_values("ex_date")
+        ratio = splits["value"].to_numpy(np.float64) + (splits["kind"] == "stock_dividend").to_numpy()
+        day = splits["ex_date"].to_numpy("datetime64[D]")
+        end_of_time = np.datetime64("9999-12-31", "D")
+        for i, (name, column) in enumerate(zip(splits["symbol"], self.columns(splits).tolist(), strict=True)):
+            if column >= 0 and name in counted:
+                # A count taken on the ex-date or later already includes the split.
+                recounted = counted[name][np.searchsorted(counted[name], day[i]) :]
+                until = recounted[0] if len(recounted) else end_of_time
+                lo, hi = np.searchsorted(self.sessions, np.array([day[i], until]))
+                out[lo:hi, column] *= ratio[i]
+        return out
+
+    def rates(self, fx: pd.DataFrame | None, currency: Sequence[str], index_currency: str) -> FloatArray | None:
+        """Rate of each symbol's currency; None when every symbol is quoted in the index currency."""
+        foreign = sorted(set(currency) - {index_currency})
+        if not foreign:
+            return None
+        out = np.ones((len(self.sessions), len(currency)))
+        for code in foreign:
+            rates = pd.DataFrame() if fx is None else fx[fx["currency"] == code].sort_values("session")
+            if rates.empty:
+                raise InputError(f"no rate of {code} in {index_currency}, which symbols of the universe are quoted in.")
+            at = np.searchsorted(rates["session"].to_numpy("datetime64[D]"), self.sessions, side="right")
+            known = np.append(rates["rate"].to_numpy(np.float64), np.nan)[at - 1]
+            out[:, [i for i, name in enumerate(currency) if name == code]] = known[:, None]
+        return out
+
+
+def _days_by_symbol(frame: pd.DataFrame, column: str) -> dict[str, DayArray]:
+    days: dict[str, list[np.datetime64]] = {}
+    for name, day in zip(frame["symbol"], frame[column].to_numpy("datetime64[D]"), strict=True):
+        days.setdefault(name, []).append(day)
+    return {name: np.sort(np.array(own)) for name, own in days.items()}
