@@ -1,13 +1,13 @@
-"""Which suite watches which asset, with thresholds from the configuration. How a suite runs is the quality package's."""
+"""Which suite watches which asset, with thresholds from the configuration. How a suite runs is in `quality`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from dagster import AssetCheckExecutionContext, AssetChecksDefinition
+from dagster import AssetChecksDefinition
 
 from market_assets.domain.indicators import REGISTRY, ascending_columns, output_columns
-from quality.checks import build_checks
+from quality.checks import Database, build_checks
 from quality.results import PostgresResultSink
 from quality.suites.index_value import IndexThresholds, index_constituent_suite, index_value_suite
 from quality.suites.indicator import ColumnBounds, IndicatorThresholds, indicator_suite
@@ -32,7 +32,7 @@ def build_quality_checks(platform: Platform) -> list[AssetChecksDefinition]:
         "raw_prices": price_bar_suite(config.thresholds("price_bar", PriceBarThresholds)),
         "indicators": indicator_suite(
             [ColumnBounds(column.name, *column.bounds) for column in columns],
-            bands=_bands(),
+            ascending=ascending_columns(),
             warm_up=warm_up,
             thresholds=config.thresholds("indicator", IndicatorThresholds),
         ),
@@ -40,29 +40,16 @@ def build_quality_checks(platform: Platform) -> list[AssetChecksDefinition]:
         "index_constituents": index_constituent_suite(index),
     }
     also_read = {"raw_prices": ["corporate_actions", "securities"], "index_values": ["index_constituents"]}
+    database = Database(lambda context: cast("Platform", context.resources.platform).warehouse_url, frozenset({"platform"}))
     return [
         build_checks(
             suite,
             asset,
-            url=_warehouse_url,
+            database=database,
             sink=PostgresResultSink(),
             partitions_def=platform.partitions,
-            required_resource_keys={"platform"},
             additional_deps=also_read.get(asset, ()),
         )
         for asset, suite in suites.items()
     ]
 
-
-def _warehouse_url(context: AssetCheckExecutionContext) -> str:
-    return cast("Platform", context.resources.platform).warehouse_url
-
-
-def _bands() -> list[tuple[str, str, str]]:
-    """(lower, middle, upper) columns; longer or shorter ascending groups are compared pair by pair."""
-    bands = []
-    for group in ascending_columns():
-        for position in range(max(1, len(group) - 2)):
-            lower, *rest = group[position : position + 3]
-            bands.append((lower, rest[0], rest[-1]))
-    return bands

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 
 from market_assets.errors import ConfigError
 from market_assets.settings import config_path, market_home, secret
+from quality.errors import QualityError
 
+T = TypeVar("T")
 OVERRIDE = "MARKET_"
 
 
@@ -70,12 +73,11 @@ class Ingest(Section):
 
 
 class Quality(Section):
-    """Thresholds of the checks; suites document each one."""
+    """Thresholds of the checks by suite, where they differ from the defaults; quality/suites documents each one."""
 
-    structural_completeness: float = Field(0.5, ge=0, le=1, description="below this share of expected bars: blocking")
-    daily_move: float = Field(0.5, gt=0, description="absolute return without an action that is reported")
-    stale_share: float = Field(0.9, gt=0, le=1, description="share of bars equal to yesterday's that is blocking")
-    index_return: float = Field(0.25, gt=0, description="absolute daily index return that is reported")
+    price_bar: dict[str, Any] = Field(default_factory=dict)
+    indicator: dict[str, Any] = Field(default_factory=dict)
+    index: dict[str, Any] = Field(default_factory=dict)
 
 
 class FileTransport(Section):
@@ -132,6 +134,24 @@ class MarketConfig(Section):
     def beside(self, path: Path) -> Path:
         """`path` as written in the file, relative to the file's folder."""
         return path if path.is_absolute() else (self.file.parent / path).resolve()
+
+    def thresholds(self, suite: Literal["price_bar", "indicator", "index"], kind: type[T]) -> T:
+        """Thresholds of a suite as the dataclass that the suite takes.
+
+        Raises:
+            ConfigError: an unknown key, a wrong type, or a value the suite refuses.
+        """
+        values: dict[str, Any] = getattr(self.quality, suite)
+        names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # a dataclass, by contract
+        for name in values:
+            if name not in names:
+                raise ConfigError("unknown key", file=str(self.file), key=f"quality.{suite}.{name}", allowed=names)
+        try:
+            return TypeAdapter(kind).validate_python(values)
+        except ValidationError as error:
+            raise _named(error, self.file, {}, f"quality.{suite}") from error
+        except QualityError as error:
+            raise ConfigError(str(error), file=str(self.file), key=f"quality.{suite}") from error
 
     @cached_property
     def alert_webhook(self) -> SecretStr | None:
@@ -198,9 +218,10 @@ def _override(loaded: dict[str, Any], environ: Mapping[str, str]) -> dict[str, s
     return origins
 
 
-def _named(error: ValidationError, file: Path, origins: Mapping[str, str]) -> ConfigError:
+def _named(error: ValidationError, file: Path, origins: Mapping[str, str], section: str = "") -> ConfigError:
     first = error.errors(include_url=False)[0]
-    path = [str(part) for part in first["loc"] if part not in {"file", "http", "none"}]
+    path = [*filter(None, section.split(".")), *map(str, first["loc"])]
+    path = [part for part in path if part not in {"file", "http", "none"}]
     key = ".".join(path)
     unknown = first["type"] == "extra_forbidden"
     return ConfigError(
@@ -227,7 +248,16 @@ def _siblings(path: list[str]) -> list[str]:
 
 def _check_parts(config: MarketConfig) -> None:
     """Options of sources and definitions of indices are checked by the modules that own them."""
+    from market_assets.domain.indices.parse import parse_definition
     from market_assets.sources.registry import parse_options
+    from quality.suites.index_value import IndexThresholds
+    from quality.suites.indicator import IndicatorThresholds
+    from quality.suites.price_bar import PriceBarThresholds
 
     for position, source in enumerate(config.sources):
         parse_options(source.kind, source.options, file=str(config.file), key=f"sources.{position}.options")
+    for position, definition in enumerate(config.indices):
+        parse_definition(definition, file=str(config.file), key=f"indices.{position}")
+    config.thresholds("price_bar", PriceBarThresholds)
+    config.thresholds("indicator", IndicatorThresholds)
+    config.thresholds("index", IndexThresholds)

@@ -5,19 +5,32 @@
 
 from __future__ import annotations
 
-from dagster import Definitions, in_process_executor, with_source_code_references
+import warnings
 
-from market_assets.assets.indicators import build_indicators
-from market_assets.assets.indices import build_indices
-from market_assets.assets.ingest import build_ingest
+from dagster import (
+    AssetKey,
+    AssetSelection,
+    BetaWarning,
+    Definitions,
+    PreviewWarning,
+    definitions,
+    in_process_executor,
+    with_source_code_references,
+)
+
+from market_assets.assets.indicators import INDICATORS, build_indicators
+from market_assets.assets.indices import INDEX_VALUES, build_indices
+from market_assets.assets.ingest import RAW_PRICES, build_ingest
 from market_assets.assets.marts import build_marts
-from market_assets.automation import downstream_condition
+from market_assets.automation import build_automation_sensor, marts_condition, session_condition
 from market_assets.checks import build_quality_checks
 from market_assets.dbt.project import manifest
 from market_assets.dbt.specs import read_models
 from market_assets.jobs import build_jobs
 from market_assets.resources import Platform
-from market_assets.sensors import build_sensors
+from market_assets.sensors import build_failure_alert_sensor, build_restatement_sensor, build_session_close_sensor
+from market_assets.tracing import lineage_sensor
+from market_assets.warehouse.connection import connect
 
 
 def build_definitions(platform: Platform | None = None) -> Definitions:
@@ -26,25 +39,51 @@ def build_definitions(platform: Platform | None = None) -> Definitions:
     Args:
         platform: configuration and everything made from it; None = from config/market.yaml.
     """
-    platform = platform or Platform()
-    automation = downstream_condition()
+    with warnings.catch_warnings():
+        # Dagster calls parts of its API preview or beta, once for each use; the version is pinned.
+        warnings.simplefilter("ignore", PreviewWarning)
+        warnings.simplefilter("ignore", BetaWarning)
+        return _build(platform or Platform())
+
+
+def _build(platform: Platform) -> Definitions:
+    after_bars = session_condition(AssetSelection.assets(RAW_PRICES))
+    after_session = marts_condition([AssetKey(name) for name in (INDICATORS, INDEX_VALUES)])
     models = read_models(manifest())
+    backfill, ingest, recompute = build_jobs()
     return Definitions(
         assets=with_source_code_references(
             [
                 build_ingest(platform.partitions),
                 *(model.spec for model in models if model.is_view),
-                build_indicators(platform.partitions, automation),
-                build_indices(platform.partitions, automation),
-                build_marts(models, automation),
+                build_indicators(platform.partitions, after_bars),
+                build_indices(platform.partitions, after_bars),
+                build_marts(models, after_session),
             ]
         ),
         asset_checks=build_quality_checks(platform),
-        jobs=build_jobs(),
-        sensors=build_sensors(platform),
+        jobs=[backfill, ingest, recompute],
+        sensors=[
+            build_session_close_sensor(
+                calendars=tuple(platform.calendars.values()),
+                partitions=platform.partitions,
+                target=ingest,
+                settle=platform.settle,
+                now=platform.now,
+            ),
+            build_restatement_sensor(
+                connect=lambda: connect(platform.warehouse_url), partitions=platform.partitions, target=recompute
+            ),
+            build_failure_alert_sensor(webhook=platform.config.alert_webhook),
+            build_automation_sensor(AssetSelection.groups("analytics", "indices", "marts")),
+            lineage_sensor(platform),
+        ],
         resources={"platform": platform},
         executor=in_process_executor,
     )
 
 
-defs = build_definitions()
+@definitions
+def defs() -> Definitions:
+    """What Dagster loads; built when asked for, so that importing this module costs nothing."""
+    return build_definitions()

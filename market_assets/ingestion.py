@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -19,13 +19,22 @@ from market_assets.domain.adjustments import to_as_traded
 from market_assets.domain.screening import RULES, screen
 from market_assets.errors import MarketError, SessionNotClosed, SourceUnavailable, TerminalError
 from market_assets.sources.base import FetchRequest, FetchResult, PriceSource, SecurityRef, SymbolFailure
-from market_assets.sources.frames import ACTIONS, BARS
-from market_assets.universe import Universe
-from market_assets.warehouse.tables import CORPORATE_ACTION, PRICE_BAR, SECURITY, SHARES_OUTSTANDING
-from market_assets.warehouse.versions import VersionedWriter, WriteResult, transaction
+from market_assets.sources.frames import BARS
+from market_assets.warehouse.tables import (
+    CORPORATE_ACTION,
+    PRICE_BAR,
+    SECURITY,
+    SHARES_OUTSTANDING,
+    SOURCE_PRIORITY,
+    TRADING_SESSION,
+    UNIVERSE_MEMBER,
+)
+from market_assets.warehouse.versions import Scope, VersionedWriter, WriteResult, transaction
 
 if TYPE_CHECKING:
     from market_assets.resources import Platform
+
+ASSETS = ("raw_prices", "corporate_actions", "securities")
 
 DECIMALS = 6
 """Prices converted back to as traded are rounded to this many decimals: a vendor's adjusted floats change in their last
@@ -39,6 +48,7 @@ class IngestReport:
     Attributes:
         received: bars the sources sent.
         bars, actions, securities, shares: what the writes did.
+        reference: the same for universe, trading sessions and source priorities together.
         quarantined: rule -> rows held back.
         failures: symbols no source could answer, with the last cause.
         bars_by_session: session -> bars of it that passed the screen.
@@ -51,6 +61,7 @@ class IngestReport:
     actions: WriteResult = field(default_factory=WriteResult)
     securities: WriteResult = field(default_factory=WriteResult)
     shares: WriteResult = field(default_factory=WriteResult)
+    reference: WriteResult = field(default_factory=WriteResult)
     quarantined: Counter[str] = field(default_factory=Counter)
     failures: list[SymbolFailure] = field(default_factory=list)
     bars_by_session: Counter[date] = field(default_factory=Counter)
@@ -66,7 +77,15 @@ class IngestReport:
             )
 
 
-def ingest(platform: Platform, start: date, end: date, *, run_id: str, only_source: str | None = None) -> IngestReport:
+def ingest(
+    platform: Platform,
+    start: date,
+    end: date,
+    *,
+    run_id: str,
+    only_source: str | None = None,
+    write: Collection[str] = ASSETS,
+) -> IngestReport:
     """Fetch and store bars, actions and security facts of the universe for [start, end].
 
     Args:
@@ -75,6 +94,7 @@ def ingest(platform: Platform, start: date, end: date, *, run_id: str, only_sour
         end: last date.
         run_id: recorded in each row.
         only_source: name of the one source to ask; None = the chain, each next source for what the one before failed.
+        write: assets whose tables are written: raw_prices, corporate_actions, securities.
 
     Raises:
         SessionNotClosed: `end` is a session that no exchange of the universe has closed yet.
@@ -89,11 +109,13 @@ def ingest(platform: Platform, start: date, end: date, *, run_id: str, only_sour
     ]
     sources = platform.sources(only_source)
     report = IngestReport()
+    if "securities" in write:
+        report.reference = sync_reference(platform, run_id)
     size = platform.config.ingest.chunk_symbols
     for position in range(0, len(refs), size):
         chunk = tuple(refs[position : position + size])
         for source, result in _chain(sources, FetchRequest(chunk, start, end), report):
-            _store(platform, universe, source, result, report, run_id)
+            _store(platform, source, result, report, run_id, write)
         platform.progress("raw_prices: symbols", min(position + size, len(refs)), len(refs))
     if refs and len(report.failures) == len(refs):
         kind = SourceUnavailable if all(failure.retryable for failure in report.failures) else TerminalError
@@ -139,10 +161,37 @@ def _chain(
     report.failures.extend(failures.values())
 
 
+def sync_reference(platform: Platform, run_id: str) -> WriteResult:
+    """Make universe, closed trading sessions and source priorities of the configuration the current ones."""
+    sessions = []
+    for exchange, calendar in platform.calendars.items():
+        schedule = calendar.schedule.loc[
+            platform.config.partitions.start : pd.Timestamp(platform.last_session(exchange))
+        ]
+        sessions.append(schedule.reset_index().assign(exchange=exchange))
+    priorities = pd.DataFrame(
+        [(source.label, position) for position, source in enumerate(platform.config.sources, start=1)],
+        columns=["source", "priority"],
+    )
+    with transaction(platform.warehouse_url, run_id) as writer:
+        everything = Scope()
+        return (
+            writer.write(UNIVERSE_MEMBER, platform.universe.frame(), scope=everything)
+            + writer.write(TRADING_SESSION, pd.concat(sessions, ignore_index=True), scope=everything)
+            + writer.write(SOURCE_PRIORITY, priorities, scope=everything)
+        )
+
+
 def _store(
-    platform: Platform, universe: Universe, source: PriceSource, result: FetchResult, report: IngestReport, run_id: str
+    platform: Platform,
+    source: PriceSource,
+    result: FetchResult,
+    report: IngestReport,
+    run_id: str,
+    write: Collection[str],
 ) -> None:
     """Write one answer in one transaction."""
+    universe = platform.universe
     exchange_of = {member.symbol: member.exchange for member in universe.members}
     currency_of = {member.symbol: member.currency for member in universe.members}
     days = result.bars["session"]
@@ -159,15 +208,19 @@ def _store(
     )
     good, held = result.bars[verdict == ""], result.bars[verdict != ""]
     good = to_as_traded(good, result.actions, source.basis, decimals=None if source.basis == "as_traded" else DECIMALS)
-    part = IngestReport(received=len(result.bars))
+    part = IngestReport()
     with transaction(platform.warehouse_url, run_id) as writer:
-        part.bars = writer.write(PRICE_BAR, good[list(BARS.columns)], known_at=result.known_at)
-        part.actions = writer.write(CORPORATE_ACTION, result.actions[list(ACTIONS.columns)], known_at=result.known_at)
-        part.securities = writer.write(SECURITY, result.securities, known_at=result.known_at)
-        part.shares = writer.write(SHARES_OUTSTANDING, result.shares, known_at=result.known_at)
-        _quarantine(writer, held, verdict[verdict != ""], run_id)
-        part.quarantined.update(verdict[verdict != ""])
-        part.check()
+        if "raw_prices" in write:
+            part.received = len(result.bars)
+            part.bars = writer.write(PRICE_BAR, good[list(BARS.columns)], known_at=result.known_at)
+            part.quarantined.update(verdict[verdict != ""])
+            _quarantine(writer, held, verdict[verdict != ""], run_id)
+            part.check()
+        if "corporate_actions" in write:
+            part.actions = writer.write(CORPORATE_ACTION, result.actions, known_at=result.known_at)
+        if "securities" in write:
+            part.securities = writer.write(SECURITY, result.securities, known_at=result.known_at)
+            part.shares = writer.write(SHARES_OUTSTANDING, result.shares, known_at=result.known_at)
     report.received += part.received
     report.quarantined += part.quarantined
     for name in ("bars", "actions", "securities", "shares"):

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from market_assets.config import MarketConfig, load_config
-from market_assets.domain.calendars import ExchangeCalendar, Override, build_calendar, known_exchanges
+from market_assets.domain.calendars import ExchangeCalendar, known_exchanges
 from market_assets.errors import ConfigError
 from market_assets.settings import market_home
 from market_assets.universe import Universe, load_universe
 
 if TYPE_CHECKING:
+    from dagster import DailyPartitionsDefinition
+
     from market_assets.domain.indices import IndexDefinition
     from market_assets.sources.base import PriceSource
 
-CALENDAR_YEARS_AHEAD = 1
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
@@ -62,25 +63,25 @@ class Platform:
         return load_universe(self.config.beside(self.config.universe), known_exchanges())
 
     @cached_property
-    def overrides(self) -> tuple[Override, ...]:
-        """Rows of the calendar override file."""
-        from market_assets.partitions import load_overrides
+    def calendars(self) -> dict[str, ExchangeCalendar]:
+        """Exchange -> calendar with overrides, from the year before the first partition to the end of next year."""
+        from market_assets.partitions import load_calendars
 
-        return load_overrides(self.config.beside(self.config.calendars.overrides))
-
-    @property
-    def last_day(self) -> date:
-        """Last day calendars are asked for."""
-        end = self.config.partitions.end
-        today = self.now().date()
-        return min(end, today) if end is not None else today
+        calendars = load_calendars(
+            self.universe.exchanges,
+            self.config.partitions.start,
+            self.config.beside(self.config.calendars.overrides),
+            self.now().date(),
+        )
+        return {calendar.exchange: calendar for calendar in calendars}
 
     @cached_property
-    def calendars(self) -> dict[str, ExchangeCalendar]:
-        """Exchange -> calendar from the first partition to a year ahead."""
-        start = self.config.partitions.start
-        ahead = date(self.now().year + CALENDAR_YEARS_AHEAD, 12, 31)
-        return {name: build_calendar(name, start, ahead, self.overrides) for name in self.universe.exchanges}
+    def partitions(self) -> DailyPartitionsDefinition:
+        """Trading sessions as daily partitions."""
+        from market_assets.partitions import session_partitions
+
+        settings = self.config.partitions
+        return session_partitions(tuple(self.calendars.values()), settings.start, settings.end, settings.timezone)
 
     @property
     def settle(self) -> timedelta:
@@ -91,6 +92,11 @@ class Platform:
         """Last session of `exchange` that has closed; the day before the first partition when none has."""
         closed = self.calendars[exchange].last_closed_session(self.now())
         return closed.date() if closed is not None else self.config.partitions.start - timedelta(days=1)
+
+    def last_session(self, exchange: str) -> date:
+        """Last session the platform holds data for: closed, and not after the last partition."""
+        closed, end = self.closed_through(exchange), self.config.partitions.end
+        return closed if end is None else min(closed, end)
 
     def sessions(self, exchange: str, start: date, end: date) -> pd.DatetimeIndex:
         """Sessions of `exchange` in [start, end], cut to the days its calendar knows."""
@@ -142,6 +148,14 @@ class Platform:
             parse_definition(entry, file=str(self.config.file), key=f"indices.{position}")
             for position, entry in enumerate(self.config.indices)
         )
+
+    def index_sessions(self, definition: IndexDefinition) -> pd.DatetimeIndex:
+        """Sessions an index is calculated for: days on which an exchange of its universe trades."""
+        names = definition.universe.exchanges or tuple(self.calendars)
+        sessions = pd.DatetimeIndex([], dtype="datetime64[us]")
+        for name in names:
+            sessions = sessions.union(self.calendars[name].sessions())
+        return sessions
 
     @cached_property
     def warehouse_url(self) -> str:

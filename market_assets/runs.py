@@ -137,6 +137,7 @@ def execute(
     run = instance.create_run_for_job(
         job_def=job,
         asset_selection=keys,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # the caller shows progress
         tags={
             PROCESS_TAG: this_process(),
             **({RANGE_START: start, RANGE_END: end} if partitioned else {}),
@@ -160,8 +161,11 @@ def _note(event: DagsterEvent, outcome: RunOutcome) -> None:
         outcome.seconds[event.step_key] = event.step_success_data.duration_ms / 1000
     elif event.step_key is not None and event.is_step_failure:
         data = event.step_failure_data
-        error = data.user_failure_data.description if data.user_failure_data else None
-        outcome.errors[event.step_key] = error or (data.error.to_string() if data.error else "no message")
+        error = data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        described = data.user_failure_data.description if data.user_failure_data else None
+        outcome.errors[event.step_key] = described or (error.message.strip() if error else "no message")
     elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
         check = event.asset_check_evaluation_data
         if check.passed:

@@ -1,10 +1,15 @@
 """Technical indicators by session, from the adjusted bars."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from dagster import AssetExecutionContext, AssetsDefinition, BackfillPolicy, MaterializeResult, ResourceParam, asset
+from dagster import (
+    AssetExecutionContext,
+    AssetsDefinition,
+    AutomationCondition,
+    BackfillPolicy,
+    DailyPartitionsDefinition,
+    MaterializeResult,
+    ResourceParam,
+    asset,
+)
 
 from lineage.facts import COLUMN_LINEAGE, COLUMN_SCHEMA, TABLE_NAME
 from market_assets import plots
@@ -15,9 +20,6 @@ from market_assets.partitions import run_range
 from market_assets.policy import OWNERS, classified_errors
 from market_assets.resources import Platform
 from market_assets.warehouse.tables import DATABASE, indicator_table
-
-if TYPE_CHECKING:
-    from dagster import AutomationCondition, DailyPartitionsDefinition
 
 INDICATORS = "indicators"
 PLOTTED = ["rsi_14", "return_21", "bollinger_percent_b", "volatility_60"]

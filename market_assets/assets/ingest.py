@@ -1,10 +1,8 @@
 """Vendor data: bars as traded, corporate actions and security facts. One fetch serves all three assets."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dagster import (
     AssetExecutionContext,
@@ -12,6 +10,7 @@ from dagster import (
     AssetsDefinition,
     AssetSpec,
     BackfillPolicy,
+    DailyPartitionsDefinition,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
@@ -38,9 +37,6 @@ from market_assets.warehouse.tables import (
     UNIVERSE_MEMBER,
     VersionedTable,
 )
-
-if TYPE_CHECKING:
-    from dagster import DailyPartitionsDefinition
 
 RAW_PRICES, CORPORATE_ACTIONS, SECURITIES = "raw_prices", "corporate_actions", "securities"
 REFERENCE_TABLES = tuple(

@@ -1,7 +1,5 @@
 """The dbt marts: one `dbt build` per run, each model an asset and each data test an asset check."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +7,7 @@ from dagster import (
     AssetCheckResult,
     AssetExecutionContext,
     AssetsDefinition,
+    AutomationCondition,
     BackfillPolicy,
     Failure,
     MaterializeResult,
@@ -16,15 +15,13 @@ from dagster import (
     multi_asset,
 )
 
-from lineage.columns import analyse_sql
-from lineage.facts import sql_metadata, statistics_metadata
+from lineage.facts import statistics_metadata
 from market_assets.dbt.project import invoke
 from market_assets.dbt.specs import DbtModel, DbtTest
 from market_assets.policy import classified_errors
 from market_assets.resources import Platform
 
 if TYPE_CHECKING:
-    from dagster import AutomationCondition
     from dbt.contracts.results import RunResult
 
 PASSED = {"pass", "success"}
@@ -76,9 +73,9 @@ def build_marts(models: Sequence[DbtModel], automation: AutomationCondition) -> 
 
 
 def _results(
-    models: Sequence[DbtModel], results: Mapping[str, RunResult], context: AssetExecutionContext
+    models: Sequence[DbtModel], results: Mapping[str, "RunResult"], context: AssetExecutionContext
 ) -> Iterator[MaterializeResult | AssetCheckResult]:
-    wanted = {key for key in context.selected_asset_check_keys}
+    wanted = set(context.selected_asset_check_keys)
     for model in models:
         result = results.get(model.unique_id)
         if result is not None and _status(result) in PASSED:
@@ -88,12 +85,12 @@ def _results(
                 yield _check(test, results.get(test.unique_id))
 
 
-def _metadata(result: RunResult) -> dict[str, Any]:
+def _metadata(result: "RunResult") -> dict[str, Any]:
     rows = int(result.adapter_response.get("rows_affected", 0) or 0)
     return {"rows_written": rows, "seconds": round(result.execution_time, 3), **statistics_metadata(rows)}
 
 
-def _check(test: DbtTest, result: RunResult | None) -> AssetCheckResult:
+def _check(test: DbtTest, result: "RunResult | None") -> AssetCheckResult:
     status = _status(result)
     metadata: dict[str, Any] = {"status": status or "not run: a model before it failed"}
     if result is not None:
@@ -111,7 +108,7 @@ def _check(test: DbtTest, result: RunResult | None) -> AssetCheckResult:
     )
 
 
-def _status(result: RunResult | None) -> str:
+def _status(result: "RunResult | None") -> str:
     return "" if result is None else str(result.status)
 
 

@@ -26,7 +26,8 @@ def prepare() -> str:
     views = project.ensure_views(urls.market)
     server = "embedded PostgreSQL" if urls.embedded else "PostgreSQL"
     typer.echo(f"{server} {masked(urls.market)}")
-    typer.echo(f"migrations: {after}{'' if before == after else f' (was {before or "empty"})'}")
+    was = "" if before == after else f" (was {before or 'empty'})"
+    typer.echo(f"migrations: {after}{was}")
     typer.echo(f"dbt views: {'created' if views else 'current'}")
     return urls.market
 

@@ -63,7 +63,7 @@ def parse() -> None:
         TerminalError: dbt refuses the project.
     """
     done = subprocess.run(  # noqa: S603 - our own interpreter with fixed arguments
-        [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "parse", *_folders(target_folder())],
+        [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "parse", *folders(target_folder())],
         capture_output=True,
         text=True,
         check=False,
@@ -115,7 +115,7 @@ def invoke(
     try:
         with _environment({**connection_environment(url), **_quiet()}):
             result = dbtRunner(callbacks=[on_event] if on_event else []).invoke(
-                ["--quiet", "--log-level", "none", *arguments, *_folders(target)]
+                ["--quiet", "--log-level", "none", *arguments, *folders(target)]
             )
     finally:
         shutil.rmtree(target, ignore_errors=True)
@@ -150,7 +150,8 @@ def ensure_views(url: str) -> bool:
     return True
 
 
-def _folders(target: Path) -> list[str]:
+def folders(target: Path) -> list[str]:
+    """Options that point dbt at the project and keep its artifacts out of the checkout."""
     root = str(dbt_project())
     log = str(market_home() / "dbt" / "logs")
     return ["--project-dir", root, "--profiles-dir", root, "--target-path", str(target), "--log-path", log]

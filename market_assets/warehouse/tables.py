@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DATABASE = "market"
+"""Name of the warehouse in asset metadata; lineage replaces it by the real one."""
+
 VERSION_COLUMNS = ("known_from", "known_to", "run_id", "changed_xid")
 """Columns of every versioned table beside its own; the writer fills them."""
 
@@ -106,7 +109,14 @@ INDEX_CONSTITUENT = VersionedTable(
     "indices",
     "index_constituent",
     {"index_id": TEXT, "session": DATE, "symbol": TEXT},
-    {"shares": FLOAT, "weight": FLOAT, "price": FLOAT, "contribution": FLOAT},
+    {
+        "shares": FLOAT,
+        "weight": FLOAT,
+        "price": FLOAT,
+        "contribution": FLOAT,
+        "fx_rate": FLOAT,
+        "carried_sessions": INTEGER,
+    },
 )
 DIVISOR_CHANGE = VersionedTable(
     "indices",
@@ -118,6 +128,31 @@ DIVISOR_CHANGE = VersionedTable(
         "market_value_before": FLOAT,
         "market_value_after": FLOAT,
         "detail": TEXT,
+    },
+)
+REBALANCE = VersionedTable(
+    "indices",
+    "rebalance",
+    {"index_id": TEXT, "session": DATE},
+    {
+        "effective_close": DATE,
+        "reference_session": DATE,
+        "constituents": INTEGER,
+        "additions": TEXT,
+        "deletions": TEXT,
+        "turnover": FLOAT,
+    },
+)
+REBALANCE_TARGET = VersionedTable(
+    "indices",
+    "rebalance_target",
+    {"index_id": TEXT, "session": DATE, "symbol": TEXT},
+    {
+        "target_weight": FLOAT,
+        "shares": FLOAT,
+        "reference_price": FLOAT,
+        "reference_fx_rate": FLOAT,
+        "reference_size": FLOAT,
     },
 )
 QUALITY_RESULT = VersionedTable(
@@ -151,6 +186,8 @@ TABLES = (
     INDEX_VALUE,
     INDEX_CONSTITUENT,
     DIVISOR_CHANGE,
+    REBALANCE,
+    REBALANCE_TARGET,
     QUALITY_RESULT,
 )
 """Every versioned table but analytics.indicator, whose columns come from the registry."""

@@ -10,19 +10,25 @@ Rows equal to their current version cost a read and no write. A crash before the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from psycopg import sql
+
 from market_assets.errors import OutOfOrderKnowledge, SchemaMismatch
-from market_assets.warehouse.connection import arrow_cursor, read_frame
+from market_assets.warehouse.connection import arrow_cursor, connect, read_frame
 from market_assets.warehouse.tables import BOOLEAN, DATE, FLOAT, INTEGER, TEXT, TIMESTAMP, VersionedTable
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+ANALYZE_ROWS, ANALYZE_SHARE = 1_000, 0.1
+"""A table is analyzed after a transaction that added more rows than this, and more than this share of what it held."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class VersionedWriter:
         self._cursor = cursor
         self._run_id = run_id
         self._stages = 0
+        self._inserted: Counter[str] = Counter()
 
     def write(
         self,
@@ -125,6 +132,7 @@ class VersionedWriter:
                 gone = f"not exists (select from {stage} s where {_same_key(table)})"
                 withdrawn = self._close(table, known_at, " and ".join([*_scope_conditions(scope), gone]), "")
         inserted = self._insert(table, stage, known_at)
+        self._inserted[table.qualified] += inserted
         self._execute(f"drop table {stage}")
         return WriteResult(arrow.num_rows, inserted - restated, restated, arrow.num_rows - inserted, withdrawn)
 
@@ -149,6 +157,17 @@ class VersionedWriter:
         )
         self._execute(f"insert into {table} ({columns}) select {values} from {stage} on conflict do nothing")  # noqa: S608
         self._execute(f"drop table {stage}")
+
+    def outdated_statistics(self) -> list[str]:
+        """Tables that grew so much that the planner knows too little of them: it would join a bulk load row by row."""
+        return [
+            table
+            for table, inserted in self._inserted.items()
+            if inserted > ANALYZE_ROWS
+            and inserted
+            > ANALYZE_SHARE
+            * float(self._scalar("select greatest(reltuples, 0) from pg_class where oid = $1::regclass", (table,)))
+        ]
 
     def _execute(self, statement: str, parameters: Sequence[object] = ()) -> None:
         self._cursor.execute(statement, tuple(parameters) or None)
@@ -210,7 +229,14 @@ class VersionedWriter:
 def transaction(url: str, run_id: str) -> Iterator[VersionedWriter]:
     """A writer whose writes commit together at the end of the block, or not at all when it raises."""
     with arrow_cursor(url) as cursor:
-        yield VersionedWriter(cursor, run_id)
+        writer = VersionedWriter(cursor, run_id)
+        yield writer
+        outdated = writer.outdated_statistics()
+    if outdated:
+        with connect(url, autocommit=True) as connection:
+            for table in outdated:
+                schema, name = table.split(".")
+                connection.execute(sql.SQL("analyze {}").format(sql.Identifier(schema, name)))
 
 
 def write_versions(

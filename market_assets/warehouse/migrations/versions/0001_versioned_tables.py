@@ -69,7 +69,10 @@ VERSIONED = {
     ),
     "indices.index_constituent": (
         "index_id text, session date, symbol text",
-        "shares double precision, weight double precision, price double precision, contribution double precision",
+        (
+            "shares double precision, weight double precision, price double precision, contribution double precision, "
+            "fx_rate double precision, carried_sessions integer"
+        ),
         None,
     ),
     "indices.divisor_change": (
@@ -77,6 +80,22 @@ VERSIONED = {
         (
             "divisor_before double precision, divisor_after double precision, market_value_before double precision, "
             "market_value_after double precision, detail text"
+        ),
+        None,
+    ),
+    "indices.rebalance": (
+        "index_id text, session date",
+        (
+            "effective_close date, reference_session date, constituents integer, additions text, deletions text, "
+            "turnover double precision"
+        ),
+        None,
+    ),
+    "indices.rebalance_target": (
+        "index_id text, session date, symbol text",
+        (
+            "target_weight double precision, shares double precision, reference_price double precision, "
+            "reference_fx_rate double precision, reference_size double precision"
         ),
         None,
     ),

@@ -1,0 +1,95 @@
+"""Index levels and constituents by session, by the divisor method. One calculation serves both assets."""
+
+from collections.abc import Iterator
+
+from dagster import (
+    AssetExecutionContext,
+    AssetsDefinition,
+    AssetSpec,
+    AutomationCondition,
+    BackfillPolicy,
+    DailyPartitionsDefinition,
+    MaterializeResult,
+    ResourceParam,
+    multi_asset,
+)
+
+from lineage.facts import COLUMN_LINEAGE, COLUMN_SCHEMA, TABLE_NAME, tables_metadata
+from market_assets import plots
+from market_assets.assets.columns import column_schema, index_lineage
+from market_assets.assets.results import partitioned_result, write_metadata
+from market_assets.calculation import calculate_indices
+from market_assets.partitions import run_range
+from market_assets.policy import OWNERS, classified_errors
+from market_assets.resources import Platform
+from market_assets.warehouse.tables import (
+    DATABASE,
+    DIVISOR_CHANGE,
+    INDEX_CONSTITUENT,
+    INDEX_VALUE,
+    REBALANCE,
+    REBALANCE_TARGET,
+)
+
+INDEX_VALUES, INDEX_CONSTITUENTS = "index_values", "index_constituents"
+INPUTS = ["raw_prices", "corporate_actions", "securities", "int_golden_bar", "int_golden_action"]
+
+
+def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationCondition) -> AssetsDefinition:
+    """The index assets: index_values and index_constituents, always calculated together."""
+
+    def spec(name: str, description: str, tables: list[str]) -> AssetSpec:
+        table = INDEX_VALUE if name == INDEX_VALUES else INDEX_CONSTITUENT
+        return AssetSpec(
+            name,
+            description=description,
+            deps=INPUTS,
+            partitions_def=partitions,
+            automation_condition=automation,
+            group_name="indices",
+            owners=OWNERS,
+            kinds={"python", "numpy", "postgres"},
+            metadata={
+                TABLE_NAME: f"{DATABASE}.{table.qualified}",
+                COLUMN_SCHEMA: column_schema(table),
+                COLUMN_LINEAGE: index_lineage(name),
+                **tables_metadata([f"{DATABASE}.{other}" for other in tables]),
+            },
+        )
+
+    @multi_asset(
+        name="indices",
+        specs=[
+            spec(
+                INDEX_VALUES,
+                "Price, total and net total return level of each index, its divisor and market value.",
+                [table.qualified for table in (DIVISOR_CHANGE, REBALANCE, REBALANCE_TARGET)],
+            ),
+            spec(
+                INDEX_CONSTITUENTS,
+                "Shares, weight, price and contribution of each constituent of each index at each close.",
+                [],
+            ),
+        ],
+        backfill_policy=BackfillPolicy.single_run(),
+    )
+    def index_assets(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> Iterator[MaterializeResult]:
+        with classified_errors(context):
+            report = calculate_indices(platform, *run_range(context), run_id=context.run_id)
+        yield partitioned_result(
+            context,
+            INDEX_VALUES,
+            report.value_rows,
+            every={
+                **write_metadata(report.values),
+                "rebalances": report.rebalances,
+                "divisor_changes_written": report.divisor_changes.versions_written,
+            },
+            last={},
+            figure=plots.levels(report.levels) if len(report.levels) else None,
+        )
+        yield partitioned_result(
+            context, INDEX_CONSTITUENTS, report.constituent_rows, every=write_metadata(report.constituents), last={}
+        )
+
+    return index_assets

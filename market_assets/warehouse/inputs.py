@@ -1,0 +1,178 @@
+"""What the calculations read from the warehouse: adjusted bars and stored states for indicators, markets for indices.
+
+Queries and frames only. Lookback is read here and never expressed as a partition offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import pandas as pd
+
+from market_assets.warehouse.connection import connect, read_frame
+
+ADJUSTED = (
+    "select b.symbol, b.session, b.adj_open as open, b.adj_high as high, b.adj_low as low, b.adj_close as close, "
+    "b.adj_volume as volume, b.price_factor, b.volume_factor from intermediate.int_adjusted_bar b"
+)
+
+# The lookback counts bars, not days: a suspended symbol reaches further back than its neighbours.
+SINCE_LOOKBACK = f"""
+    with since as (
+        select c.symbol, coalesce(min(p.session), c.session) as first_session
+        from unnest($1::text[], $2::text[]::date[]) as c (symbol, session)
+        left join lateral (
+            select distinct p.session from raw.price_bar p
+            where p.symbol = c.symbol and p.known_to is null and p.session <= c.session
+            order by p.session desc limit $3
+        ) p on true
+        group by c.symbol, c.session
+    )
+    {ADJUSTED} join since on since.symbol = b.symbol
+    where b.session >= since.first_session and b.session <= $4
+"""  # noqa: S608 - a constant
+
+
+def symbols_between(url: str, start: date, end: date) -> list[str]:
+    """Symbols with a current bar, or a stored indicator of a bar since withdrawn, in [start, end]; sorted."""
+    with connect(url) as connection:
+        rows = connection.execute(
+            "select symbol from raw.price_bar where known_to is null and session between %(start)s and %(end)s "
+            "union select symbol from analytics.indicator where known_to is null "
+            "and session between %(start)s and %(end)s order by 1",
+            {"start": start, "end": end},
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def chunks(symbols: Sequence[str], size: int) -> Iterator[list[str]]:
+    """`symbols` in lists of at most `size`."""
+    for position in range(0, len(symbols), size):
+        yield list(symbols[position : position + size])
+
+
+def last_indicators(url: str, symbols: Sequence[str], before: date, columns: Sequence[str]) -> pd.DataFrame:
+    """The last stored indicator row of each symbol before a date.
+
+    Returns:
+        symbol, session and `columns` (float64); symbols without such a row are absent.
+    """
+    names = ", ".join(f'i."{name}"' for name in columns)
+    return read_frame(
+        url,
+        f"select s.symbol, i.session, {names} from unnest($1::text[]) as s(symbol) cross join lateral ("  # noqa: S608
+        "select * from analytics.indicator i where i.symbol = s.symbol and i.known_to is null and i.session < $2 "
+        "order by i.session desc limit 1) i order by 1",
+        (_array(symbols), before),
+    )
+
+
+def indicator_bars(url: str, symbols: Sequence[str], carried: pd.DataFrame, lookback: int, end: date) -> pd.DataFrame:
+    """Adjusted bars for `market_assets.domain.indicators.compute`, sorted by (symbol, session).
+
+    Args:
+        url: libpq URL.
+        symbols: what to read.
+        carried: symbol and session of the stored state each symbol continues from; a symbol that is absent is read
+            from its first bar.
+        lookback: bars to read up to the carried session.
+        end: last session.
+    """
+    parts = []
+    fresh = sorted(set(symbols) - set(carried["symbol"]))
+    if fresh:
+        parts.append(
+            read_frame(url, f"{ADJUSTED} where b.symbol = any($1::text[]) and b.session <= $2", (_array(fresh), end))
+        )
+    if len(carried):
+        parts.append(
+            read_frame(
+                url,
+                SINCE_LOOKBACK,
+                (
+                    _array(carried["symbol"].tolist()),
+                    _array([day.date().isoformat() for day in carried["session"]]),
+                    lookback,
+                    end,
+                ),
+            )
+        )
+    bars = pd.concat(parts, ignore_index=True)
+    return bars.sort_values(["symbol", "session"], ignore_index=True)
+
+
+def stored_index(url: str, index_id: str, before: date) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The last stored session of an index before a date: its row of index_value and its rows of index_constituent."""
+    values = read_frame(
+        url,
+        "select index_id, session, price_return, total_return, net_total_return, divisor, market_value, constituents "
+        "from indices.index_value where known_to is null and index_id = $1 and session < $2 "
+        "order by session desc limit 1",
+        (index_id, before),
+    )
+    if values.empty:
+        return values, pd.DataFrame()
+    constituents = read_frame(
+        url,
+        "select index_id, session, symbol, shares, weight, price, contribution, fx_rate, carried_sessions "
+        "from indices.index_constituent where known_to is null and index_id = $1 and session = $2",
+        (index_id, values["session"].iloc[0].date()),
+    )
+    return values, constituents
+
+
+def index_market(url: str, start: date, end: date) -> dict[str, pd.DataFrame]:
+    """What an index is calculated from, as fields of `market_assets.domain.indices.MarketFrames`.
+
+    Args:
+        url: libpq URL.
+        start: first session of bars; membership, actions and share counts are read whole, they are few.
+        end: last session of bars.
+    """
+    return {
+        "bars": read_frame(
+            url,
+            "select symbol, session, close, volume from intermediate.int_golden_bar where session between $1 and $2",
+            (start, end),
+        ),
+        "members": read_frame(
+            url,
+            "select symbol, member_from, member_to, exchange, currency from raw.universe_member where known_to is null",
+        ),
+        "actions": read_frame(
+            url,
+            "select symbol, ex_date, kind, value, detail from intermediate.int_golden_action where ex_date <= $1",
+            (end,),
+        ),
+        "shares": read_frame(
+            url, "select symbol, effective_date, shares from raw.shares_outstanding where known_to is null"
+        ),
+    }
+
+
+def coverage_by_month(url: str, start: date, end: date) -> pd.DataFrame:
+    """Share of expected bars that are there, symbols x months; NaN where none is expected.
+
+    A bar is expected for each session of the exchange inside a membership interval. Many symbols are shown in at most
+    60 rows, the least covered first.
+    """
+    rows = read_frame(
+        url,
+        "select m.symbol, to_char(s.session, 'YYYY-MM') as month, count(*)::float8 as expected, "
+        "count(b.symbol)::float8 as present from raw.universe_member m "
+        "join raw.trading_session s on s.exchange = m.exchange and s.known_to is null and s.session between $1 and $2 "
+        "and s.session >= m.member_from and (m.member_to is null or s.session <= m.member_to) "
+        "left join (select distinct symbol, session from raw.price_bar where known_to is null "
+        "and session between $1 and $2) b on b.symbol = m.symbol and b.session = s.session "
+        "where m.known_to is null group by 1, 2",
+        (start, end),
+    )
+    rows["share"] = rows["present"] / rows["expected"]
+    table = rows.set_index(["symbol", "month"])["share"].unstack("month")  # noqa: PD010 - one value per cell
+    return table if len(table) <= 60 else table.loc[table.mean(axis=1).sort_values().index[:60]]
+
+
+def _array(values: Sequence[str]) -> str:
+    """A PostgreSQL text[] literal."""
+    return "{" + ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values) + "}"
