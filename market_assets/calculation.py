@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from market_assets.domain.indicators import carry_columns, compute, lookback_bars
-from market_assets.domain.indices import IndexDefinition, IndexResult, IndexState, Market, MarketFrames, calculate
+from market_assets.domain.indices import IndexDefinition, IndexResult, IndexState, Market, calculate
+from market_assets.domain.sessions import rows_by_session
 from market_assets.warehouse import inputs
 from market_assets.warehouse.tables import (
     DIVISOR_CHANGE,
@@ -86,7 +87,7 @@ def calculate_indicators(platform: Platform, start: date, end: date, *, run_id: 
             run_id=run_id,
             scope=Scope({"session": (start, end)}, {"symbol": chunk}),
         )
-        report.rows_by_session.update(_rows_by_session(values))
+        report.rows_by_session.update(rows_by_session(values))
         last.append(values[values["session"] == values["session"].max()])
         platform.progress("indicators: symbols", sum(map(len, last)), len(symbols))
     report.last = pd.concat(last, ignore_index=True) if last else report.last
@@ -120,8 +121,7 @@ def _calculate(platform: Platform, definition: IndexDefinition, start: date, end
     since = definition.base_date if state is None else state.session.astype(date)
     first = max(0, int(sessions.searchsorted(pd.Timestamp(since))) + 1 - definition.lookback_sessions)
     window = sessions[first : last + 1]
-    frames = MarketFrames(sessions=window, **inputs.index_market(url, window[0].date(), end))
-    market = Market.from_frames(frames, definition.currency)
+    market = Market.from_frames(inputs.index_market(url, window), definition.currency)
     return calculate(definition, market, state, end)
 
 
@@ -146,9 +146,5 @@ def _store_index(
     report.constituents += constituent_result
     report.divisor_changes += change_result
     report.rebalances += len(rebalances)
-    report.value_rows.update(_rows_by_session(values))
-    report.constituent_rows.update(_rows_by_session(constituents))
-
-
-def _rows_by_session(frame: pd.DataFrame) -> dict[date, int]:
-    return {day.date(): int(rows) for day, rows in frame.groupby("session").size().items()}
+    report.value_rows.update(rows_by_session(values))
+    report.constituent_rows.update(rows_by_session(constituents))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from dagster import AssetChecksDefinition
+from dagster import AssetCheckExecutionContext, AssetChecksDefinition
 
 from market_assets.domain.indicators import REGISTRY, ascending_columns, output_columns
 from quality.checks import Database, build_checks
@@ -40,7 +40,7 @@ def build_quality_checks(platform: Platform) -> list[AssetChecksDefinition]:
         "index_constituents": index_constituent_suite(index),
     }
     also_read = {"raw_prices": ["corporate_actions", "securities"], "index_values": ["index_constituents"]}
-    database = Database(lambda context: cast("Platform", context.resources.platform).warehouse_url, frozenset({"platform"}))
+    database = Database(_warehouse_url, frozenset({"platform"}))
     return [
         build_checks(
             suite,
@@ -53,3 +53,6 @@ def build_quality_checks(platform: Platform) -> list[AssetChecksDefinition]:
         for asset, suite in suites.items()
     ]
 
+
+def _warehouse_url(context: AssetCheckExecutionContext) -> str:
+    return cast("Platform", context.resources.platform).warehouse_url

@@ -17,6 +17,7 @@ import pandas as pd
 
 from market_assets.domain.adjustments import to_as_traded
 from market_assets.domain.screening import RULES, screen
+from market_assets.domain.sessions import rows_by_session
 from market_assets.errors import MarketError, SessionNotClosed, SourceUnavailable, TerminalError
 from market_assets.sources.base import FetchRequest, FetchResult, PriceSource, SecurityRef, SymbolFailure
 from market_assets.sources.frames import BARS
@@ -165,10 +166,11 @@ def sync_reference(platform: Platform, run_id: str) -> WriteResult:
     """Make universe, closed trading sessions and source priorities of the configuration the current ones."""
     sessions = []
     for exchange, calendar in platform.calendars.items():
-        schedule = calendar.schedule.loc[
-            platform.config.partitions.start : pd.Timestamp(platform.last_session(exchange))
-        ]
-        sessions.append(schedule.reset_index().assign(exchange=exchange))
+        days = calendar.schedule.index
+        held = (days >= pd.Timestamp(platform.config.partitions.start)) & (
+            days <= pd.Timestamp(platform.last_session(exchange))
+        )
+        sessions.append(calendar.schedule[held].reset_index().assign(exchange=exchange))
     priorities = pd.DataFrame(
         [(source.label, position) for position, source in enumerate(platform.config.sources, start=1)],
         columns=["source", "priority"],
@@ -225,7 +227,7 @@ def _store(
     report.quarantined += part.quarantined
     for name in ("bars", "actions", "securities", "shares"):
         setattr(report, name, getattr(report, name) + getattr(part, name))
-    report.bars_by_session.update({day.date(): int(n) for day, n in good.groupby("session").size().items()})
+    report.bars_by_session.update(rows_by_session(good))
     report.bars_by_source[source.name] += len(good)
 
 

@@ -44,9 +44,7 @@ def _transport(platform: Platform) -> TransportConfig:
     return TransportConfig(transport.kind, path=platform.config.lineage_file)
 
 
-def collect_and_deliver_lineage(
-    platform: Platform, definitions: Definitions, instance: DagsterInstance
-) -> LineagePass:
+def collect_and_deliver_lineage(platform: Platform, definitions: Definitions, instance: DagsterInstance) -> LineagePass:
     """Turn what the event log holds into OpenLineage events and deliver what is due."""
     with connect(platform.warehouse_url) as connection:
         return collect_and_deliver(instance, connection, lineage_config(platform), declared_assets(definitions))

@@ -1,5 +1,7 @@
 """Technical indicators by session, from the adjusted bars."""
 
+from typing import Any
+
 from dagster import (
     AssetExecutionContext,
     AssetsDefinition,
@@ -25,7 +27,7 @@ INDICATORS = "indicators"
 PLOTTED = ["rsi_14", "return_21", "bollinger_percent_b", "volatility_60"]
 
 
-def build_indicators(partitions: DailyPartitionsDefinition, automation: AutomationCondition) -> AssetsDefinition:
+def build_indicators(partitions: DailyPartitionsDefinition, automation: AutomationCondition[Any]) -> AssetsDefinition:
     """The indicators asset: one row per symbol and session, one column per registered output."""
     table = indicator_table()
 
@@ -45,7 +47,7 @@ def build_indicators(partitions: DailyPartitionsDefinition, automation: Automati
             COLUMN_LINEAGE: indicator_lineage(),
         },
     )
-    def indicators(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult:
+    def indicators(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult[Any]:
         with classified_errors(context):
             report = calculate_indicators(platform, *run_range(context), run_id=context.run_id)
         return partitioned_result(

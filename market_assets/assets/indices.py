@@ -1,6 +1,7 @@
 """Index levels and constituents by session, by the divisor method. One calculation serves both assets."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from dagster import (
     AssetExecutionContext,
@@ -35,7 +36,7 @@ INDEX_VALUES, INDEX_CONSTITUENTS = "index_values", "index_constituents"
 INPUTS = ["raw_prices", "corporate_actions", "securities", "int_golden_bar", "int_golden_action"]
 
 
-def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationCondition) -> AssetsDefinition:
+def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationCondition[Any]) -> AssetsDefinition:
     """The index assets: index_values and index_constituents, always calculated together."""
 
     def spec(name: str, description: str, tables: list[str]) -> AssetSpec:
@@ -73,7 +74,9 @@ def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationC
         ],
         backfill_policy=BackfillPolicy.single_run(),
     )
-    def index_assets(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> Iterator[MaterializeResult]:
+    def index_assets(
+        context: AssetExecutionContext, platform: ResourceParam[Platform]
+    ) -> Iterator[MaterializeResult[Any]]:
         with classified_errors(context):
             report = calculate_indices(platform, *run_range(context), run_id=context.run_id)
         yield partitioned_result(

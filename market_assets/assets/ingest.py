@@ -75,7 +75,9 @@ def build_ingest(partitions: DailyPartitionsDefinition) -> AssetsDefinition:
         backfill_policy=BackfillPolicy.single_run(),
         pool="vendor",
     )
-    def ingest_assets(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> Iterator[MaterializeResult]:
+    def ingest_assets(
+        context: AssetExecutionContext, platform: ResourceParam[Platform]
+    ) -> Iterator[MaterializeResult[Any]]:
         selected = {key.to_user_string() for key in context.selected_asset_keys}
         with classified_errors(context):
             report = ingest(
@@ -121,7 +123,7 @@ def _range(context: AssetExecutionContext, platform: Platform) -> tuple[date, da
     return platform.config.partitions.start, min(map(platform.closed_through, platform.universe.exchanges))
 
 
-def _raw_prices(context: AssetExecutionContext, platform: Platform, report: IngestReport) -> MaterializeResult:
+def _raw_prices(context: AssetExecutionContext, platform: Platform, report: IngestReport) -> MaterializeResult[Any]:
     failed = MetadataValue.md(
         "\n".join(
             ["| symbol | error | cause |", "|---|---|---|"]

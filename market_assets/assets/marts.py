@@ -22,13 +22,13 @@ from market_assets.policy import classified_errors
 from market_assets.resources import Platform
 
 if TYPE_CHECKING:
-    from dbt.contracts.results import RunResult
+    from dbt.artifacts.schemas.run import RunResult
 
 PASSED = {"pass", "success"}
 FAILED = {"fail", "error", "runtime error"}
 
 
-def build_marts(models: Sequence[DbtModel], automation: AutomationCondition) -> AssetsDefinition:
+def build_marts(models: Sequence[DbtModel], automation: AutomationCondition[Any]) -> AssetsDefinition:
     """The models that are tables, as one subsettable asset function.
 
     Args:
@@ -47,7 +47,7 @@ def build_marts(models: Sequence[DbtModel], automation: AutomationCondition) -> 
     )
     def marts_assets(
         context: AssetExecutionContext, platform: ResourceParam[Platform]
-    ) -> Iterator[MaterializeResult | AssetCheckResult]:
+    ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
         selected = [marts[key] for key in sorted(context.selected_asset_keys)]
         names = [model.spec.key.path[-1] for model in selected]
         with classified_errors(context):
@@ -74,7 +74,7 @@ def build_marts(models: Sequence[DbtModel], automation: AutomationCondition) -> 
 
 def _results(
     models: Sequence[DbtModel], results: Mapping[str, "RunResult"], context: AssetExecutionContext
-) -> Iterator[MaterializeResult | AssetCheckResult]:
+) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
     wanted = set(context.selected_asset_check_keys)
     for model in models:
         result = results.get(model.unique_id)
@@ -97,8 +97,8 @@ def _check(test: DbtTest, result: "RunResult | None") -> AssetCheckResult:
         metadata |= {"failing_rows": int(result.failures or 0), "seconds": round(result.execution_time, 3)}
         if result.message:
             metadata["message"] = str(result.message)
-        if _status(result) not in PASSED and getattr(result.node, "compiled_code", None):
-            metadata["sql"] = str(result.node.compiled_code)
+        if status not in PASSED:
+            metadata["sql"] = str(getattr(result.node, "compiled_code", ""))
     return AssetCheckResult(
         asset_key=test.spec.asset_key,
         check_name=test.spec.name,

@@ -41,7 +41,7 @@ def partitioned_result(
     every: Mapping[str, Any],
     last: Mapping[str, Any],
     figure: Figure | None = None,
-) -> MaterializeResult:
+) -> MaterializeResult[Any]:
     """The result of a session-partitioned asset.
 
     Args:

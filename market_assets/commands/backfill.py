@@ -99,7 +99,7 @@ def _counts(url: str) -> dict[str, tuple[int, int]]:
         for name in (*SUMMARY_TABLES, *(str(row[0]) for row in marts)):
             versioned = not name.startswith("marts.") and name != "quality.quarantine"
             current = "count(*) filter (where known_to is null)" if versioned else "count(*)"
-            row: Any = connection.execute(f"select {current}, count(*) from {name}").fetchone()  # type: ignore[arg-type]  # noqa: S608 - own names
+            row: Any = connection.execute(f"select {current}, count(*) from {name}").fetchone()  # noqa: S608 - own names
             counts[name] = (row[0], row[1])
     return counts
 
@@ -110,7 +110,7 @@ def _analyze(url: str, before: dict[str, tuple[int, int]]) -> None:
     with connect(url, autocommit=True) as connection:
         for name, (_, rows) in after.items():
             if rows > 1.1 * before.get(name, (0, 0))[1]:
-                connection.execute(f"vacuum (analyze) {name}")  # type: ignore[arg-type]  # own names
+                connection.execute(f"vacuum (analyze) {name}")
 
 
 def _deliver_lineage(platform: Platform, definitions: Definitions, instance: DagsterInstance) -> Any:

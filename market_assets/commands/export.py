@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -54,7 +53,7 @@ def export_table(
     temporary = output.with_name(f".{output.name}.partial")
     try:
         _write(rows, temporary, file_format)
-        os.replace(temporary, output)
+        temporary.replace(output)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise InputError(f"cannot write {output}: {error.strerror}") from error
@@ -63,16 +62,16 @@ def export_table(
 
 def _columns(url: str, table: str) -> list[str]:
     with connect(url) as connection:
-        known = connection.execute(
-            "select table_schema || '.' || table_name, array_agg(column_name::text order by ordinal_position) "
-            "from information_schema.columns where table_schema = any(%s) group by 1 order by 1",
-            (list(EXPORTED_SCHEMAS),),
-        ).fetchall()
-    columns = dict(known)
+        columns: dict[str, list[str]] = dict(
+            connection.execute(
+                "select table_schema || '.' || table_name, array_agg(column_name::text order by ordinal_position) "
+                "from information_schema.columns where table_schema = any(%s) group by 1 order by 1",
+                (list(EXPORTED_SCHEMAS),),
+            ).fetchall()
+        )
     if table not in columns:
         raise InputError(f"no table {table!r}; there are {', '.join(columns) or 'none yet: run `make run`'}")
-    found: list[str] = columns[table]
-    return found
+    return columns[table]
 
 
 def _conditions(

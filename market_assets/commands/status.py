@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dagster import AssetKey, DagsterInstance
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from market_assets.commands.console import console, table
@@ -19,8 +18,6 @@ from market_assets.warehouse.connection import connect
 if TYPE_CHECKING:
     from dagster import Definitions
     from dagster._core.definitions.assets.graph.asset_graph import AssetNode
-
-FAILED = {AssetCheckExecutionRecordStatus.FAILED, AssetCheckExecutionRecordStatus.EXECUTION_FAILED}
 
 
 @dataclass
@@ -89,7 +86,9 @@ def read_status(platform: Platform, definitions: Definitions, instance: DagsterI
         status.failing_checks = sorted(
             check_key.name
             for check_key, record in checks.items()
-            if check_key.asset_key == key and record is not None and record.status in FAILED
+            if check_key.asset_key == key
+            and record is not None
+            and record.status is AssetCheckExecutionRecordStatus.FAILED
         )
         statuses.append(status)
     _count_rows(platform.warehouse_url, statuses)
@@ -133,6 +132,6 @@ def _count_rows(url: str, statuses: list[AssetStatus]) -> None:
             last = "max(session)::text" if "session" in columns else "null"
             current = " where known_to is null" if "known_to" in columns else ""
             row: Any = connection.execute(
-                f"select count(*), {last} from {status.table}{current}"  # type: ignore[arg-type]  # noqa: S608 - own names
+                f"select count(*), {last} from {status.table}{current}"  # noqa: S608 - own names
             ).fetchone()
             status.rows, status.last_session = row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import date
 from pathlib import Path
 
@@ -24,27 +25,26 @@ def write_universe(source_name: str, output: Path, start: date | None, end: date
     refs = source.known_securities()
     if not refs:
         raise InputError(f"source {source_name} cannot list its securities; write {output} by hand")
-    request = FetchRequest(refs, start or platform.config.partitions.start, end or platform.last_day)
+    request = FetchRequest(refs, start or platform.config.partitions.start, end or platform.now().date())
     result = source.fetch(request)
     if result.bars.empty:
         raise InputError(f"source {source_name} holds no bar between {request.start} and {request.end}")
-    span = result.bars.groupby("symbol")["session"].agg(["min", "max"])
+    days = result.bars.assign(session=result.bars["session"].dt.strftime("%Y-%m-%d"))
+    first, last = (days.groupby("symbol")["session"].agg(end).to_dict() for end in ("min", "max"))
     names = dict(zip(result.securities["symbol"], result.securities["name"], strict=True))
-    last = span["max"].max()
+    newest = max(last.values())
     rows = [
         (
             ref.symbol,
             ref.exchange,
             names.get(ref.symbol) or ref.symbol,
             ref.currency,
-            span.at[ref.symbol, "min"].date().isoformat(),
-            "" if span.at[ref.symbol, "max"] == last else span.at[ref.symbol, "max"].date().isoformat(),
+            first[ref.symbol],
+            "" if last[ref.symbol] == newest else last[ref.symbol],
         )
         for ref in refs
-        if ref.symbol in span.index
+        if ref.symbol in first
     ]
-    import csv
-
     with output.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

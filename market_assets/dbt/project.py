@@ -20,7 +20,7 @@ from market_assets.errors import TerminalError
 from market_assets.settings import dbt_project, market_home
 
 if TYPE_CHECKING:
-    from dbt.contracts.results import RunExecutionResult
+    from dbt.artifacts.schemas.run import RunExecutionResult
 
 PARTIAL_PARSE = "partial_parse.msgpack"
 

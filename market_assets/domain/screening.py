@@ -1,7 +1,7 @@
 """Rules that decide, row by row, whether a vendor's bar can be stored. Pure functions on frames.
 
-A row that breaks a rule is not dropped: the caller puts it into quarantine with the name of the rule. Rules here are for
-rows that cannot be a bar at all; whether a stored bar is plausible is for the checks in `quality`.
+A row that breaks a rule is not dropped: the caller puts it into quarantine with the name of the rule. Rules here are
+for rows that cannot be a bar at all; whether a stored bar is plausible is for the checks in `quality`.
 """
 
 from __future__ import annotations
@@ -64,6 +64,6 @@ def screen(
         days = bars["session"][here]
         broken["not_a_session"][here] = ~days.isin(sessions_of[name]).to_numpy()
         broken["session_not_closed"][here] = (days > closed_through[name]).to_numpy()
-    for rule in reversed(RULES):
+    for rule in reversed(list(RULES)):
         verdict[broken[rule]] = rule
     return verdict

@@ -10,6 +10,7 @@ from datetime import date
 
 import pandas as pd
 
+from market_assets.domain.indices import MarketFrames
 from market_assets.warehouse.connection import connect, read_frame
 
 ADJUSTED = (
@@ -122,33 +123,29 @@ def stored_index(url: str, index_id: str, before: date) -> tuple[pd.DataFrame, p
     return values, constituents
 
 
-def index_market(url: str, start: date, end: date) -> dict[str, pd.DataFrame]:
-    """What an index is calculated from, as fields of `market_assets.domain.indices.MarketFrames`.
-
-    Args:
-        url: libpq URL.
-        start: first session of bars; membership, actions and share counts are read whole, they are few.
-        end: last session of bars.
-    """
-    return {
-        "bars": read_frame(
+def index_market(url: str, sessions: pd.DatetimeIndex) -> MarketFrames:
+    """What an index is calculated from: bars of `sessions`; membership, actions and share counts whole."""
+    start, end = sessions[0].date(), sessions[-1].date()
+    return MarketFrames(
+        sessions=sessions,
+        bars=read_frame(
             url,
             "select symbol, session, close, volume from intermediate.int_golden_bar where session between $1 and $2",
             (start, end),
         ),
-        "members": read_frame(
+        members=read_frame(
             url,
             "select symbol, member_from, member_to, exchange, currency from raw.universe_member where known_to is null",
         ),
-        "actions": read_frame(
+        actions=read_frame(
             url,
             "select symbol, ex_date, kind, value, detail from intermediate.int_golden_action where ex_date <= $1",
             (end,),
         ),
-        "shares": read_frame(
+        shares=read_frame(
             url, "select symbol, effective_date, shares from raw.shares_outstanding where known_to is null"
         ),
-    }
+    )
 
 
 def coverage_by_month(url: str, start: date, end: date) -> pd.DataFrame:

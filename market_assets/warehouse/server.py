@@ -154,7 +154,7 @@ class EmbeddedServer:
                 try:
                     server.ensure_postgres_running()
                 except (SubprocessError, AssertionError) as error:
-                    if self.running:
+                    if self._postmaster() is not None:
                         return
                     if time.monotonic() > deadline or not self._recovering():
                         raise WarehouseUnavailable(
