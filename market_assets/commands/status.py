@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dagster import AssetKey, DagsterInstance
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from market_assets.commands.console import console, table
@@ -86,9 +87,7 @@ def read_status(platform: Platform, definitions: Definitions, instance: DagsterI
         status.failing_checks = sorted(
             check_key.name
             for check_key, record in checks.items()
-            if check_key.asset_key == key
-            and record is not None
-            and record.status is AssetCheckExecutionRecordStatus.FAILED
+            if check_key.asset_key == key and record is not None and record.status is Status.FAILED
         )
         statuses.append(status)
     _count_rows(platform.warehouse_url, statuses)
