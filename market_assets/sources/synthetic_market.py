@@ -163,30 +163,26 @@ def simulate(companies: Companies, sessions: pd.DatetimeIndex, options: Syntheti
     days = sessions.to_numpy("datetime64[D]").astype(np.int64)
     regime = market_regimes(options.seed, days)
     returns = _returns(companies, days, regime, options.seed)
-    payday = _paydays(companies, sessions)
-    keys = companies.keys
-    split_draw = uniform(keys, "split", days)
-    special = np.where(uniform(keys, "special", days) < _SPECIAL_CHANCE, 0.05, 0.0)
-    spin_off = np.where(uniform(keys, "spin_off", days) < _SPIN_OFF_CHANCE, 0.10, 0.0)
     alive = (days[:, None] >= companies.listed) & (days[:, None] <= companies.delisted)
     # No event on the day of listing: there is no session before it that could have gone ex.
     settled = alive & np.vstack([np.zeros_like(alive[:1]), alive[:-1]])
-    split_draw[~settled], payday[~settled], special[~settled], spin_off[~settled] = 1.0, False, 0.0, 0.0
+    may_split = settled & (uniform(companies.keys, "split", days) < _SPLIT_CHANCE)
+    cash = _payouts(companies, sessions, days) * settled
 
-    shape = returns.shape
-    close, previous, ratio, regular = np.empty(shape), np.empty(shape), np.ones(shape), np.zeros(shape)
-    last = companies.first_price
+    close, previous, ratio = np.empty_like(returns), np.empty_like(returns), np.ones_like(returns)
+    growth, last = np.exp(returns), companies.first_price
     for row in range(len(days)):
-        splits = split_draw[row] < _SPLIT_CHANCE
-        ratio[row] = np.where(splits & (last > _SPLIT_ABOVE), np.clip(np.rint(last / 80.0), 2, 10), 1.0)
-        ratio[row] = np.where(splits & (last < _REVERSE_BELOW) & (last > 0.1), 0.1, ratio[row])
-        base = np.round(last / ratio[row], 4)
-        regular[row] = np.round(np.where(payday[row], companies.dividend_yield / 4 * base, 0.0), 2)
-        special[row] = np.round(special[row] * base, 2)
-        spin_off[row] = np.round(spin_off[row] * base, 2)
-        paid = regular[row] + special[row] + spin_off[row]
-        close[row] = np.maximum(np.round((base - paid) * np.exp(returns[row]), 2), 0.01)
+        base = last
+        if may_split[row].any():
+            forward = may_split[row] & (last > _SPLIT_ABOVE)
+            reverse = may_split[row] & (last < _REVERSE_BELOW) & (last > 0.1)
+            ratio[row, forward] = np.clip(np.rint(last[forward] / 80.0), 2, 10)
+            ratio[row, reverse] = 0.1
+            base = np.round(last / ratio[row], 4)
+        cash[:, row] = np.round(cash[:, row] * base, 2)
+        close[row] = np.maximum(np.round((base - cash[:, row].sum(axis=0)) * growth[row], 2), 0.01)
         previous[row], last = base, close[row]
+    regular, special, spin_off = cash
     trades = alive & ~_suspended(companies, days, options)
     return Path(days, regime, close, previous, ratio, regular, special, spin_off, alive, trades)
 
@@ -232,13 +228,19 @@ def _returns(companies: Companies, days: DayArray, regime: DayArray, seed: int) 
     return returns
 
 
-def _paydays(companies: Companies, sessions: pd.DatetimeIndex) -> BoolArray:
+def _payouts(companies: Companies, sessions: pd.DatetimeIndex, days: DayArray) -> FloatArray:
+    """Part of the price paid as regular dividend, special dividend and spin-off; shape (3, sessions, companies)."""
     month = (sessions.month.to_numpy() - 1) % 3
     period = sessions.to_numpy("datetime64[M]")
     nth = np.arange(len(sessions)) - np.searchsorted(period, period)
-    in_month = month[:, None] == companies.dividend_month
-    paydays: BoolArray = in_month & (nth[:, None] == companies.dividend_session)
-    return paydays
+    payday = (month[:, None] == companies.dividend_month) & (nth[:, None] == companies.dividend_session)
+    return np.stack(
+        [
+            np.where(payday, companies.dividend_yield / 4, 0.0),
+            np.where(uniform(companies.keys, "special", days) < _SPECIAL_CHANCE, 0.05, 0.0),
+            np.where(uniform(companies.keys, "spin_off", days) < _SPIN_OFF_CHANCE, 0.10, 0.0),
+        ]
+    )
 
 
 def _suspended(companies: Companies, days: DayArray, options: SyntheticOptions) -> BoolArray:
