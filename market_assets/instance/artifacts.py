@@ -1,10 +1,12 @@
 """Local files of the Dagster instance: artifacts and captured logs, kept under MARKET_HOME.
 
-Dagster's own classes want a folder in dagster.yaml and fall back to DAGSTER_HOME, which is the checkout here.
+Dagster's own classes want a folder in dagster.yaml and fall back to DAGSTER_HOME, which is the checkout here: nothing
+may be written there.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,9 @@ class MarketArtifactStorage(LocalArtifactStorage):
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> MarketArtifactStorage:
         """An instance of this class; the stock method names the stock class."""
+        # Webserver and daemon make folders for telemetry in DAGSTER_HOME although dagster.yaml turns it off. They ask
+        # this variable first, after the instance was built.
+        os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
         return cls(config_value.get("base_dir") or _default_folder(), inst_data)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 from dagster._core.storage.compute_log_manager import ComputeIOType
+from dagster._core.telemetry_upload import upload_logs
 from dagster._serdes import ConfigurableClassData
 
 from market_assets.instance.artifacts import MarketArtifactStorage, MarketComputeLogManager
@@ -30,6 +32,14 @@ def test_configured_folder_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert Path(artifacts.base_dir) == tmp_path
     assert Path(logs.get_captured_local_path(["run", "step"], "out")).is_relative_to(tmp_path)
     assert not (tmp_path / "unused").exists()
+
+
+def test_telemetry_leaves_no_folders_in_dagster_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.delenv("DAGSTER_DISABLE_TELEMETRY", raising=False)
+    ConfigurableClassData(MODULE, "MarketArtifactStorage", "{}").rehydrate(as_type=MarketArtifactStorage)
+    upload_logs(threading.Event(), raise_errors=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_captured_logs_are_kept_under_market_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
