@@ -44,6 +44,8 @@ class _Wealth:
         self.gap: dict[str, int] = {}
         self.finished: set[str] = set()
         self.held: dict[str, float] = {}
+        for name in self.count:
+            self.count[name] *= self._ratio(name, 0)
         self._look(0)
         self._rebalance([name for name in self.last if self._member(name, self.days[0])])
 

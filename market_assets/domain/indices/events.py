@@ -18,7 +18,7 @@ basis.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -77,6 +77,14 @@ class Events:
         """Sessions at whose open something other than a regular dividend happens."""
         changing = (self.ratios, self.specials, self.exits, self.spin_offs, self.stock_mergers)
         return set().union(*changing, self.symbol_changes, self.rights)
+
+    def cash(self, position: int) -> Iterator[PerShare]:
+        """Every distribution with this ex-date, spin-offs at their stated worth."""
+        for paid in (self.dividends.get(position), self.specials.get(position)):
+            if paid is not None:
+                yield paid
+        for spin_off in self.spin_offs.get(position, ()):
+            yield PerShare(np.array([spin_off.column]), np.array([spin_off.value]))
 
     def ratio_between(self, after: int, through: int, columns: IntArray) -> FloatArray:
         """Product of the split ratios effective at sessions in (after, through], for each column."""

@@ -144,15 +144,24 @@ class Market:
         return fx
 
     def price_at(self, row: int, columns: IntArray, limit: int) -> FloatArray:
-        """Close at a session, or the last one of at most `limit` sessions before on this session's share basis."""
+        """Close at a session, or the last one of at most `limit` sessions before, brought forward over the splits and
+        special distributions since, as a holder would.
+        """
         price: FloatArray = self.close[row, columns]
-        for back in range(1, min(limit, row) + 1):
-            missing = np.flatnonzero(np.isnan(price))
-            if not len(missing):
-                break
-            earlier = self.close[row - back, columns[missing]]
-            price[missing] = earlier / self.events.ratio_between(row - back, row, columns[missing])
-        return price
+        missing = np.flatnonzero(np.isnan(price))
+        if not len(missing):
+            return price
+        carried = np.full(len(self.symbols), np.nan)
+        for position in range(max(0, row - limit), row):
+            seen = self.close[position]
+            carried = np.where(np.isnan(seen), carried, seen)
+            ratio, special = self.events.ratios.get(position + 1), self.events.specials.get(position + 1)
+            if ratio is not None:
+                carried[ratio.columns] /= ratio.values
+            if special is not None:
+                carried[special.columns] -= special.values
+        price[missing] = carried[columns[missing]]
+        return np.where(price > 0, price, np.nan)
 
     def free_float_shares(self, row: int, columns: IntArray, *, free_float: bool) -> FloatArray:
         """Shares outstanding, times the free-float factor if asked; NaN where unknown."""

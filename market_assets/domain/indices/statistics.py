@@ -30,9 +30,8 @@ def total_return_prices(market: Market, last: int, lookback: int, columns: IntAr
         if position in market.events.ratios:
             change = market.events.ratios[position]
             ratio[position - begin, change.columns] *= change.values
-        for paid in (market.events.dividends.get(position), market.events.specials.get(position)):
-            if paid is not None:
-                cash[position - begin, paid.columns] += paid.values
+        for paid in market.events.cash(position):
+            cash[position - begin, paid.columns] += paid.values
     split = np.cumprod(ratio[:, columns], axis=0)
     price = _carried(market.close[begin : last + 1, columns] * split)
     step = np.ones_like(price)
