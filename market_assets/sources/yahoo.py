@@ -10,12 +10,14 @@ the present, whatever the end of the range: the splits since then are in the bar
 from __future__ import annotations
 
 import datetime as dt
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
@@ -29,12 +31,14 @@ from market_assets.sources.base import (
     SecurityRef,
     SymbolFailure,
 )
-from market_assets.sources.frames import ACTION_COLUMNS, ACTIONS, BAR_COLUMNS, BARS, SECURITIES
+from market_assets.sources.frames import ACTION_COLUMNS, ACTIONS, BARS, SECURITIES
 from market_assets.sources.options import SourceContext, SourceOptions
 from market_assets.sources.yahoo_client import History, YahooClient
 from market_assets.sources.yahoo_exchanges import EXCHANGES, major_currency, yahoo_symbol
 
-_PRICES: Final = {"Open": "open", "High": "high", "Low": "low", "Close": "close"}
+_COLUMNS: Final = {"Open": "open", "High": "high", "Low": "low", "Close": "close", "Volume": "volume"}
+_DISTRIBUTIONS: Final = {"Dividends": "cash_dividend", "Capital Gains": "special_dividend"}
+_EVENTS: Final = ("Stock Splits", *_DISTRIBUTIONS)
 _AMOUNT_DIGITS: Final = 6  # Yahoo rounds split-adjusted dividends to this many decimals
 
 
@@ -64,8 +68,24 @@ class _Question:
 
 @dataclass(frozen=True)
 class _Answer:
-    bars: pd.DataFrame = field(default_factory=BARS.empty)
-    actions: pd.DataFrame = field(default_factory=ACTIONS.empty)
+    """What is known of one security afterwards. Plain arrays: thousands of small frames would cost more than Yahoo.
+
+    Attributes:
+        ref: the security.
+        days: dates of its bars, datetime64[D].
+        bars: open, high, low, close, volume of each, in currency; shape (bars, 5).
+        actions: (ex-date, kind, value) of each event.
+        currency: currency of prices and values.
+        security: row of the securities frame, None when nothing is known.
+        failure: why there is no answer.
+        requests: HTTP requests made.
+    """
+
+    ref: SecurityRef
+    days: npt.NDArray[np.datetime64] = field(default_factory=lambda: np.empty(0, "datetime64[D]"))
+    bars: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 5)))
+    actions: tuple[tuple[np.datetime64, str, float], ...] = ()
+    currency: str = ""
     security: dict[str, Any] | None = None
     failure: SymbolFailure | None = None
     requests: int = 0
@@ -106,8 +126,8 @@ class YahooSource(PriceSource):
             answers = list(pool.map(self._answer, questions))
         securities = [answer.security for answer in answers if answer.security is not None]
         return FetchResult(
-            bars=pd.concat([BARS.empty(), *(answer.bars for answer in answers if len(answer.bars))]),
-            actions=pd.concat([ACTIONS.empty(), *(answer.actions for answer in answers if len(answer.actions))]),
+            bars=self._bars(answers),
+            actions=self._actions(answers),
             securities=pd.DataFrame(securities) if securities else SECURITIES.empty(),
             failures=tuple(answer.failure for answer in answers if answer.failure is not None),
             requests_made=sum(answer.requests for answer in answers),
@@ -128,77 +148,63 @@ class YahooSource(PriceSource):
             history = self._client.history(symbol, EXCHANGES[ref.exchange][1], question.sessions[0].date())
             return self._read(question, symbol, history)
         except MarketError as error:
-            return _Answer(failure=SymbolFailure.from_error(ref.symbol, error), requests=self._client.requests)
+            return _Answer(ref, failure=SymbolFailure.from_error(ref.symbol, error), requests=self._client.requests)
 
     def _read(self, question: _Question, symbol: str, history: History) -> _Answer:
-        """Bars, actions and facts of one answer.
+        """What one answer says of the question.
 
         Raises:
             UnexpectedPayload: the answer is about another symbol, in another zone, or names no currency.
             SourceUnavailable: an empty answer for sessions on which the security traded.
         """
-        ref, facts = question.ref, history.metadata
+        ref, facts, frame = question.ref, history.metadata, history.frame
         if facts:
             _require_same_symbol(symbol, facts)
             _require_same_zone(symbol, EXCHANGES[ref.exchange][1], facts)
-        events, rows = _split_events(history.frame)
-        first, last = question.sessions[0], question.sessions[-1]
-        rows = rows[(rows.index >= first) & (rows.index <= last)]
-        if rows.empty:
-            _require_plausible(symbol, facts, question.sessions)
         currency, unit = major_currency(str(facts.get("currency") or ""))
-        if (len(rows) or len(events)) and not currency:
+        security = self._security(ref, facts, currency) if facts else None
+        if frame.empty:
+            _require_plausible(symbol, facts, question.sessions)
+            return _Answer(ref, security=security, requests=history.requests)
+        if not currency:
             raise UnexpectedPayload(f"Yahoo: {symbol}: the answer names no currency. Use another source for it.")
-        return _Answer(
-            bars=self._bars(ref, rows, currency, unit),
-            actions=self._actions(ref, events[events.index >= first], last, currency, unit),
-            security=self._security(ref, facts, currency) if facts else None,
-            requests=history.requests,
-        )
 
-    def _bars(self, ref: SecurityRef, rows: pd.DataFrame, currency: str, unit: float) -> pd.DataFrame:
-        prices = (
-            {ours: rows[theirs].to_numpy("float64") * unit for theirs, ours in _PRICES.items()} if len(rows) else {}
-        )
-        if not prices:
+        first, last = question.sessions[[0, -1]].to_numpy("datetime64[D]")
+        days = pd.DatetimeIndex(frame.index).tz_localize(None).to_numpy("datetime64[D]")
+        bars = np.column_stack([frame[column].to_numpy("float64") for column in _COLUMNS])
+        bars[:, :4] *= unit
+        # Where an event has no bar of its day, yfinance invents a row for it: no prices, no volume.
+        happens = sum(frame[column].to_numpy("float64") for column in _EVENTS if column in frame) > 0
+        invented = happens & np.isnan(bars[:, :4]).all(axis=1) & (bars[:, 4] == 0)
+        asked = (days >= first) & (days <= last) & ~invented
+        if not asked.any():
+            _require_plausible(symbol, facts, question.sessions)
+        actions = _actions_of(frame[happens & (days >= first)], last, unit)
+        return _Answer(ref, days[asked], bars[asked], actions, currency, security, requests=history.requests)
+
+    def _bars(self, answers: list[_Answer]) -> pd.DataFrame:
+        answers = [answer for answer in answers if len(answer.days)]
+        if not answers:
             return BARS.empty()
-        frame = pd.DataFrame(
+        counts = [len(answer.days) for answer in answers]
+        values = np.concatenate([answer.bars for answer in answers])
+        return pd.DataFrame(
             {
-                "symbol": ref.symbol,
-                "session": rows.index,
+                "symbol": np.repeat([answer.ref.symbol for answer in answers], counts),
+                "session": np.concatenate([answer.days for answer in answers]).astype("datetime64[us]"),
                 "source": self.name,
-                **prices,
-                "volume": rows["Volume"].to_numpy("float64"),
-                "currency": currency,
+                **{name: values[:, position] for position, name in enumerate(_COLUMNS.values())},
+                "currency": np.repeat([answer.currency for answer in answers], counts),
             }
         )
-        return frame[list(BAR_COLUMNS)]
 
-    def _actions(
-        self, ref: SecurityRef, events: pd.DataFrame, last: pd.Timestamp, currency: str, unit: float
-    ) -> pd.DataFrame:
-        """Splits since the start, and distributions of the range as traded on their ex-date.
-
-        Yahoo divides a distribution by the splits after it. Multiplied back, its six decimals carry an error of the
-        product of those splits; the amount is rounded to the decimals that are left.
-        """
-        if events.empty:
-            return ACTIONS.empty()
-        ratio = events["Stock Splits"].where(events["Stock Splits"] > 0, 1.0)
-        later = ratio[::-1].cumprod()[::-1] / ratio
-        digits = np.floor(-np.log10(10.0**-_AMOUNT_DIGITS * np.maximum(later * unit, 1.0))).astype(int)
-        parts = [events.loc[events["Stock Splits"] > 0, "Stock Splits"].to_frame("value").assign(kind="split")]
-        paid = events.index <= last
-        for column, kind in (("Dividends", "cash_dividend"), ("Capital Gains", "special_dividend")):
-            if column in events:
-                amount = events[column] * later * unit
-                amount = pd.Series(
-                    [round(value, places) for value, places in zip(amount, digits, strict=True)], amount.index
-                )
-                parts.append(amount[paid & (events[column] > 0)].to_frame("value").assign(kind=kind))
-        table = pd.concat(parts).rename_axis("ex_date").reset_index()
-        table = table.assign(symbol=ref.symbol, source=self.name, currency=currency, detail=None)
-        return table[list(ACTION_COLUMNS)]
+    def _actions(self, answers: list[_Answer]) -> pd.DataFrame:
+        rows = [
+            (answer.ref.symbol, pd.Timestamp(day), kind, self.name, value, answer.currency, None)
+            for answer in answers
+            for day, kind, value in answer.actions
+        ]
+        return pd.DataFrame(rows, columns=list(ACTION_COLUMNS)) if rows else ACTIONS.empty()
 
     def _security(self, ref: SecurityRef, facts: dict[str, Any], currency: str) -> dict[str, Any]:
         """Facts of the security. Yahoo does not say when one is delisted, and no failure of ours says it either."""
@@ -214,19 +220,27 @@ class YahooSource(PriceSource):
         }
 
 
-def _split_events(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Events and bars of a yfinance frame, both by naive exchange-local date.
+def _actions_of(events: pd.DataFrame, last: np.datetime64, unit: float) -> tuple[tuple[np.datetime64, str, float], ...]:
+    """Each split, and each distribution up to `last` as traded on its ex-date, latest first.
 
-    Where an event has no bar of its day, yfinance invents a row for it: no prices, no volume. Those are not bars.
+    Yahoo divides a distribution by the splits after it. Multiplied back, its six decimals carry an error of the product
+    of those splits; the amount is rounded to the decimals that are left.
     """
-    columns = ["Dividends", "Stock Splits", *(["Capital Gains"] if "Capital Gains" in frame else [])]
-    if frame.empty:
-        nothing = pd.DataFrame(columns=columns, index=pd.DatetimeIndex([]).as_unit("us"), dtype="float64")
-        return nothing, nothing
-    frame = frame.set_axis(pd.DatetimeIndex(frame.index).tz_localize(None).normalize().as_unit("us"))
-    happens = (frame[columns] > 0).any(axis=1)
-    invented = happens & frame[list(_PRICES)].isna().all(axis=1) & (frame["Volume"] == 0)
-    return frame.loc[happens, columns], frame[~invented]
+    days = pd.DatetimeIndex(events.index).tz_localize(None).to_numpy("datetime64[D]")
+    columns = {name: events[name].to_numpy("float64") for name in _EVENTS if name in events}
+    actions: list[tuple[np.datetime64, str, float]] = []
+    later = 1.0
+    for row in reversed(range(len(days))):
+        scale = later * unit
+        digits = _AMOUNT_DIGITS - math.ceil(math.log10(max(scale, 1.0)))
+        for name, kind in _DISTRIBUTIONS.items():
+            if name in columns and columns[name][row] > 0 and days[row] <= last:
+                actions.append((days[row], kind, round(columns[name][row] * scale, digits)))
+        ratio = columns["Stock Splits"][row]
+        if ratio > 0:
+            actions.append((days[row], "split", float(ratio)))
+            later *= ratio
+    return tuple(actions)
 
 
 def _require_same_symbol(symbol: str, facts: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import email.utils
 import functools
 import tempfile
 import threading
+import warnings
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -132,6 +133,8 @@ class YahooClient:
 
         yfinance.set_tz_cache_location(_private_cache().name)
         yfinance.config.debug.hide_exceptions = False
+        # yfinance 1.7 turns on warnings about its own use of pandas, several for each answer; we cannot act on them.
+        warnings.filterwarnings("ignore", category=pd.errors.Pandas4Warning, module="yfinance")
         session = self._given or (_routed_session(self._endpoint) if self._endpoint else _vendor_session())
         original = session.request
 
