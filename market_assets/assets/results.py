@@ -10,7 +10,12 @@ from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetExecutionContext, MaterializeResult
+from dagster import AssetExecutionContext, AssetKey, MaterializeResult
+from dagster._core.execution.context.metadata_logging import (
+    AssetMetadataHandle,
+    OutputMetadataAccumulator,
+    OutputMetadataHandle,
+)
 
 from lineage.facts import PARTITION_ROW_COUNT, statistics_metadata
 from market_assets.plots import plot_metadata
@@ -53,11 +58,20 @@ def partitioned_result(
         figure: a picture for the last partition.
     """
     keys = list(context.partition_keys)
-    for key in keys:
-        context.add_asset_metadata(
-            {PARTITION_ROW_COUNT: rows_by_session.get(date.fromisoformat(key), 0)}, asset_key=asset, partition_key=key
-        )
-    shown = {**last, **(plot_metadata(figure) if figure is not None else {})}
-    if shown:
-        context.add_asset_metadata(shown, asset_key=asset, partition_key=keys[-1])
+    metadata: dict[str, dict[str, Any]] = {
+        key: {PARTITION_ROW_COUNT: rows_by_session.get(date.fromisoformat(key), 0)} for key in keys
+    }
+    metadata[keys[-1]] |= {**last, **(plot_metadata(figure) if figure is not None else {})}
+    _add_metadata(context, asset, metadata)
     return MaterializeResult(asset_key=asset, metadata=dict(every))
+
+
+def _add_metadata(context: AssetExecutionContext, asset: str, metadata: Mapping[str, Mapping[str, Any]]) -> None:
+    """`context.add_asset_metadata` for all partitions at once: called for each, it copies all those before it."""
+    step = context.get_step_execution_context()
+    every: dict[OutputMetadataHandle | AssetMetadataHandle, Mapping[str, Any]] = {
+        **step._metadata_accumulator.per_output_metadata  # noqa: SLF001 - the public call is quadratic in partitions
+    }
+    for key, values in metadata.items():
+        every[AssetMetadataHandle(asset_key=AssetKey(asset), partition_key=key)] = values
+    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=every)  # noqa: SLF001 - as above
