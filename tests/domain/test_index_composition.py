@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from index_markets import actions_of, definition, frames_of, market_of, members_of, sessions, shares_of
 
@@ -165,8 +165,9 @@ def free_weights(sizes: list[float]) -> np.ndarray:
 sizes = st.lists(st.floats(1, 1e4), min_size=1, max_size=60)
 
 
-@given(sizes, st.floats(0.02, 1))
+@given(sizes, st.floats(0.02, 0.999))
 def test_one_cap_holds_and_keeps_the_order(values: list[float], cap: float) -> None:
+    assume(abs(len(values) * cap - 1) > 1e-9)
     free = free_weights(values)
     if len(values) * cap < 1:
         with pytest.raises(InputError, match=f"{len(values)} constituents cannot each stay at or below"):
