@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from dagster import AssetCheckExecutionContext, AssetChecksDefinition
 
-from market_assets.domain.indicators import REGISTRY, ascending_columns, output_columns
+from market_assets.domain.indicators import ascending_columns, output_columns, outputs
 from quality.checks import Database, build_checks
 from quality.results import PostgresResultSink
 from quality.suites.index_value import IndexThresholds, index_constituent_suite, index_value_suite
@@ -21,12 +21,7 @@ def build_quality_checks(platform: Platform) -> list[AssetChecksDefinition]:
     """One asset checks definition for each of raw_prices, indicators, index_values and index_constituents."""
     config = platform.config
     columns = output_columns()
-    warm_up = {
-        output.name: output.warm_up
-        for entry in REGISTRY.values()
-        for output in entry.outputs
-        if not output.null_when and not output.state
-    }
+    warm_up = {output.name: output.warm_up for output in outputs() if not output.null_when and not output.state}
     index = config.thresholds("index", IndexThresholds)
     suites = {
         "raw_prices": price_bar_suite(config.thresholds("price_bar", PriceBarThresholds)),

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from market_assets.errors import TerminalError
 from market_assets.settings import dbt_project, market_home
+from market_assets.warehouse.server import database_name
 
 if TYPE_CHECKING:
     from dbt.artifacts.schemas.run import RunExecutionResult
+    from dbt.contracts.graph.manifest import Manifest
 
 PARTIAL_PARSE = "partial_parse.msgpack"
 
@@ -48,7 +50,7 @@ def manifest() -> dict[str, Any]:
         TerminalError: dbt cannot parse the project; the message quotes what it said.
     """
     target = target_folder()
-    stamp, wanted = target / "fingerprint", fingerprint()
+    stamp, wanted = target / "fingerprint", f"{fingerprint()} {database_name()}"
     if not (target / "manifest.json").exists() or not stamp.exists() or stamp.read_text() != wanted:
         parse()
         stamp.write_text(wanted)
@@ -67,7 +69,7 @@ def parse() -> None:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **_quiet()},
+        env={**os.environ, **_quiet(), "MARKET_DBT_DBNAME": database_name()},
     )
     if done.returncode:
         raise TerminalError(f"dbt cannot parse {dbt_project()}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
@@ -106,15 +108,10 @@ def invoke(
     """
     from dbt.cli.main import dbtRunner
 
-    manifest()  # parsed and current, so that partial parsing finds nothing to do
     target = market_home() / "dbt" / "runs" / run_id
-    target.mkdir(parents=True, exist_ok=True)
-    partial = target_folder() / PARTIAL_PARSE
-    if partial.exists():
-        shutil.copy2(partial, target / PARTIAL_PARSE)
     try:
         with _environment({**connection_environment(url), **_quiet()}):
-            result = dbtRunner(callbacks=[on_event] if on_event else []).invoke(
+            result = dbtRunner(manifest=_parsed(), callbacks=[on_event] if on_event else []).invoke(
                 ["--quiet", "--log-level", "none", *arguments, *folders(target)]
             )
     finally:
@@ -125,6 +122,18 @@ def invoke(
         raise TerminalError(f"dbt {' '.join(arguments)} gave no results; run it by hand with `market dbt`")
     outcome: RunExecutionResult = result.result  # type: ignore[assignment]  # build, run and test return this one
     return outcome
+
+
+def _parsed() -> Manifest:
+    """The manifest as dbt's own object, so that an invocation does not parse again (five seconds)."""
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumuro_decoder
+
+    manifest()
+    packed = (target_folder() / PARTIAL_PARSE).read_bytes()
+    parsed: Manifest = Manifest.from_msgpack(packed, decoder=extended_mashumuro_decoder)
+    parsed.build_flat_graph()  # type: ignore[no-untyped-call]  # what macros see as `graph`
+    return parsed
 
 
 def ensure_views(url: str) -> bool:

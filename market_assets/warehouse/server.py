@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import SubprocessError
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from market_assets.errors import ConfigError, WarehouseUnavailable
 from market_assets.settings import market_home, secret
@@ -79,6 +79,12 @@ def database_urls() -> DatabaseUrls:
         else with_database(market, "dagster"),
         embedded=False,
     )
+
+
+def database_name() -> str:
+    """Name of the warehouse's database; starts nothing."""
+    configured = secret("MARKET_DATABASE_URL")
+    return "market" if configured is None else unquote(urlsplit(configured.get_secret_value()).path.strip("/"))
 
 
 def dagster_url() -> str:
