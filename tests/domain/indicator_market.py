@@ -14,8 +14,8 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from market_assets.domain.adjustments import adjustment_factors
-from market_assets.domain.indicators import REGISTRY, outputs
-from market_assets.domain.indicators.definition import Output
+from market_assets.domain.indicators import ALL, outputs
+from market_assets.domain.indicators.definition import PERCENT, Output
 
 PRICES = ("open", "high", "low", "close")
 TOLERANCE = 1e-10
@@ -42,11 +42,15 @@ class Market:
         actions = self.actions[self.actions["ex_date"] <= session]
         return replace(self, bars=bars, actions=actions)
 
-    def adjusted(self) -> pd.DataFrame:
-        """Frame for `compute`: fully adjusted prices, split-adjusted volume, and the factors."""
+    def adjusted(self, *, forward: bool = False) -> pd.DataFrame:
+        """Frame for `compute`: fully adjusted prices, split-adjusted volume, and the factors.
+
+        The factors are 1 at the last session, or with `forward` at the first.
+        """
         factors = adjustment_factors(self.bars, self.actions)
-        price = (factors["split_factor"] * factors["dividend_factor"]).to_numpy()
-        volume = 1.0 / factors["split_factor"].to_numpy()
+        split, dividend = (("forward_" if forward else "") + name for name in ("split_factor", "dividend_factor"))
+        price = (factors[split] * factors[dividend]).to_numpy()
+        volume = 1.0 / factors[split].to_numpy()
         scaled = {name: self.bars[name].to_numpy() * price for name in PRICES}
         scaled["volume"] = self.bars["volume"].to_numpy() * volume
         return self.bars.assign(**scaled, price_factor=price, volume_factor=volume).reset_index(drop=True)
@@ -97,7 +101,7 @@ def markets(draw: st.DrawFn, *, longest: int = 420) -> Market:
     frames, actions = [], []
     for i in range(draw(st.integers(1, 3))):
         length = draw(st.integers(1, longest))
-        values = walk(rng, length, flat=flat, start=draw(st.sampled_from([3.0, 40.0, 900.0])))
+        values = walk(rng, length, flat=flat, start=draw(st.sampled_from([3.0, 40.0, 300.0])))
         listing = values.iloc[0].copy()
         for name in (*PRICES, "volume"):
             values.loc[rng.random(length) < missing / 3, name] = np.nan
@@ -129,13 +133,13 @@ def _above_dividends(bars: pd.DataFrame) -> pd.DataFrame:
 
 
 def assert_same(left: pd.DataFrame, right: pd.DataFrame, bars: pd.DataFrame) -> None:
-    """Values agree within 1e-10 of the value or of the natural size of its unit: close**d x volume**e.
+    """Values agree within 1e-10 of the value or of the natural size of its unit.
 
     Differences of large numbers (MACD, OBV) pass through zero, where no relative error is defined.
     """
     pd.testing.assert_frame_equal(left[["symbol", "session"]], right[["symbol", "session"]])
     size = natural_size(bars, right)
-    for output in outputs(REGISTRY):
+    for output in outputs(ALL):
         if output.name not in left:
             continue
         a, b = left[output.name].to_numpy(), right[output.name].to_numpy()
@@ -146,7 +150,11 @@ def assert_same(left: pd.DataFrame, right: pd.DataFrame, bars: pd.DataFrame) -> 
 
 
 def natural_size(bars: pd.DataFrame, rows: pd.DataFrame) -> Callable[[Output], np.ndarray]:
-    """Function of an output: the size of its unit at the rows of `rows`, from as-traded prices and volumes."""
+    """Function of an output: the size of its unit at the rows of `rows`.
+
+    Close as traded to the price degree times volume to the volume degree; 100 for percentages and for the CCI, whose
+    constant 0.015 makes 100 its usual size.
+    """
     keyed = bars.set_index(["symbol", "session"])
     close = keyed["close"].groupby("symbol").ffill().fillna(1.0)
     volume = keyed["volume"].fillna(0.0).groupby("symbol").cummax()
@@ -154,6 +162,8 @@ def natural_size(bars: pd.DataFrame, rows: pd.DataFrame) -> Callable[[Output], n
     close, volume = close.reindex(at).to_numpy(), np.maximum(volume.reindex(at).to_numpy(), 1.0)
 
     def size(output: Output) -> np.ndarray:
+        if output.unit == PERCENT or output.name.startswith("cci"):
+            return np.full(len(rows), 100.0)
         return np.asarray(close**output.price_degree * volume**output.volume_degree)
 
     return size

@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from indicator_market import Market, assert_same, markets, plain, random_bars
 
-from market_assets.domain.indicators import REGISTRY, ascending_columns, compute, engine, outputs
+from market_assets.domain.indicators import ALL, ascending_columns, compute, engine, outputs
 from market_assets.errors import InputError, SchemaMismatch
 
-EVERY = tuple(REGISTRY)
-OUTPUTS = {output.name: output for output in outputs(EVERY)}
+OUTPUTS = {output.name: output for output in outputs(ALL)}
 PRICES = ["open", "high", "low", "close"]
-quick = settings(max_examples=25, deadline=None)
+quick = settings(max_examples=20, deadline=None)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,7 @@ def bars() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def values(bars: pd.DataFrame) -> pd.DataFrame:
-    return compute(bars, indicators=EVERY)
+    return compute(bars, indicators=ALL)
 
 
 def test_the_result_has_the_rows_of_the_bars_and_the_columns_of_the_registry(
@@ -55,13 +54,13 @@ def test_values_respect_their_bounds(values: pd.DataFrame, column: str) -> None:
 @given(markets())
 @quick
 def test_bounds_and_band_order_hold_in_any_market(market: Market) -> None:
-    values = compute(market.adjusted(), indicators=EVERY)
+    values = compute(market.adjusted(), indicators=ALL)
     for name, output in OUTPUTS.items():
         low, high = output.bounds
         assert low is None or not (values[name] < low).any(), name
         assert high is None or not (values[name] > high).any(), name
         assert np.isfinite(values[name].dropna()).all(), name
-    for group in ascending_columns(EVERY):
+    for group in ascending_columns(ALL):
         ordered = values[list(group)].dropna().to_numpy()
         assert (np.diff(ordered, axis=1) >= 0.0).all(), group
 
@@ -73,8 +72,8 @@ def test_incomplete_bars_are_null_and_leave_the_others_as_if_they_were_not_there
     complete = bars[[*PRICES, "volume"]].notna().all(axis=1)
     # Rows that lack something are made to lack everything: then one set of rows is skipped by all indicators.
     bars.loc[~complete, [*PRICES, "volume"]] = np.nan
-    values = compute(bars, indicators=EVERY)
-    compacted = compute(bars[complete].reset_index(drop=True), indicators=EVERY)
+    values = compute(bars, indicators=ALL)
+    compacted = compute(bars[complete].reset_index(drop=True), indicators=ALL)
     assert values.loc[~complete, list(OUTPUTS)].isna().all(axis=None)
     pd.testing.assert_frame_equal(values[complete].reset_index(drop=True), compacted)
 
@@ -105,9 +104,9 @@ def test_a_price_that_cannot_be_is_missing(bars: pd.DataFrame, price: float) -> 
 @quick
 def test_a_symbol_has_the_same_values_alone_and_among_others(market: Market) -> None:
     bars = market.adjusted()
-    together = compute(bars, indicators=EVERY)
+    together = compute(bars, indicators=ALL)
     for symbol, own in bars.groupby("symbol"):
-        alone = compute(own.reset_index(drop=True), indicators=EVERY)
+        alone = compute(own.reset_index(drop=True), indicators=ALL)
         among = together[together["symbol"] == symbol].reset_index(drop=True)
         pd.testing.assert_frame_equal(alone, among)
 
@@ -116,7 +115,7 @@ def test_batches_do_not_show_in_the_result(
     bars: pd.DataFrame, values: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "BATCH_ROWS", 1)
-    pd.testing.assert_frame_equal(compute(bars, indicators=EVERY), values)
+    pd.testing.assert_frame_equal(compute(bars, indicators=ALL), values)
 
 
 @given(st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), st.integers(0, 2**32 - 1))
@@ -124,13 +123,13 @@ def test_batches_do_not_show_in_the_result(
 def test_values_scale_with_price_and_volume_by_their_degrees(price: float, volume: float, seed: int) -> None:
     """Scaling the series alone is scaling by degree; scaling the factors too changes nothing."""
     bars = random_bars(320, seed=seed, flat=0.2)
-    values = compute(bars, indicators=EVERY)
+    values = compute(bars, indicators=ALL)
     scaled = bars.assign(**{name: bars[name] * price for name in PRICES}, volume=bars["volume"] * volume)
-    raised = compute(scaled, indicators=EVERY)
+    raised = compute(scaled, indicators=ALL)
     for name, output in OUTPUTS.items():
         raised[name] /= price**output.price_degree * volume**output.volume_degree
     assert_same(raised, values, bars)
-    rebased = compute(scaled.assign(price_factor=price, volume_factor=volume), indicators=EVERY)
+    rebased = compute(scaled.assign(price_factor=price, volume_factor=volume), indicators=ALL)
     assert_same(rebased, values, bars)
 
 
@@ -154,7 +153,7 @@ def test_one_indicator_brings_the_columns_it_continues_from(bars: pd.DataFrame, 
 
 def test_no_bars_give_no_values() -> None:
     empty = random_bars(3).iloc[:0]
-    values = compute(empty, indicators=EVERY)
+    values = compute(empty, indicators=ALL)
     assert values.shape == (0, 2 + len(OUTPUTS))
 
 
@@ -191,7 +190,7 @@ def test_unknown_indicators_are_refused(bars: pd.DataFrame) -> None:
 
 def test_the_bars_are_not_written_to(bars: pd.DataFrame) -> None:
     before = bars.copy(deep=True)
-    compute(bars, indicators=EVERY)
+    compute(bars, indicators=ALL)
     pd.testing.assert_frame_equal(bars, before)
 
 

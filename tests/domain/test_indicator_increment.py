@@ -11,16 +11,15 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from indicator_market import NO_ACTIONS, PRICES, Market, assert_same, markets, random_bars
 
-from market_assets.domain.indicators import REGISTRY, carry_columns, compute, lookback_bars
+from market_assets.domain.indicators import ALL, carry_columns, compute, lookback_bars
 from market_assets.errors import InputError, SchemaMismatch
 
-EVERY = tuple(REGISTRY)
 # Cases are generated whole markets: the health check measures their size, not a fault of the test.
 thorough = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def full(market: Market) -> pd.DataFrame:
-    return compute(market.adjusted(), indicators=EVERY)
+    return compute(market.adjusted(), indicators=ALL)
 
 
 def increment(stored: pd.DataFrame, market: Market, after: pd.Timestamp) -> pd.DataFrame:
@@ -30,9 +29,9 @@ def increment(stored: pd.DataFrame, market: Market, after: pd.Timestamp) -> pd.D
     before = history["session"] <= after
     age = (complete & before)[::-1].groupby(history["symbol"][::-1]).cumsum()[::-1]
     # The lookback counts complete bars; the incomplete ones between them come along.
-    slice_ = history[~before | (age <= lookback_bars(EVERY))].reset_index(drop=True)
-    known = stored[stored["session"] <= after][["symbol", "session", *carry_columns(EVERY)]]
-    return compute(slice_, indicators=EVERY, carry=known)
+    slice_ = history[~before | (age <= lookback_bars(ALL))].reset_index(drop=True)
+    known = stored[stored["session"] <= after][["symbol", "session", *carry_columns(ALL)]]
+    return compute(slice_, indicators=ALL, carry=known)
 
 
 @given(markets(), st.data())
@@ -59,6 +58,16 @@ def test_later_splits_and_dividends_change_no_value(market: Market, share: float
     assert_same(now[now["session"] <= session].reset_index(drop=True), then, market.bars)
 
 
+@given(markets(), st.floats(0.0, 1.0))
+@thorough
+def test_with_forward_factors_later_events_change_no_bit(market: Market, share: float) -> None:
+    sessions = sorted(market.bars["session"].unique())
+    session = sessions[int(share * (len(sessions) - 1))]
+    then = compute(market.known_at(session).adjusted(forward=True), indicators=ALL)
+    now = compute(market.adjusted(forward=True), indicators=ALL)
+    pd.testing.assert_frame_equal(now[now["session"] <= session].reset_index(drop=True), then, check_exact=True)
+
+
 @pytest.fixture
 def bars() -> pd.DataFrame:
     return random_bars(300, 60, 20)
@@ -66,12 +75,12 @@ def bars() -> pd.DataFrame:
 
 def stored_before(bars: pd.DataFrame, session: pd.Timestamp) -> pd.DataFrame:
     """What the table holds when `session` has not been computed yet."""
-    return compute(bars[bars["session"] < session].reset_index(drop=True), indicators=EVERY)
+    return compute(bars[bars["session"] < session].reset_index(drop=True), indicators=ALL)
 
 
 def test_an_increment_returns_the_sessions_after_the_stored_ones(bars: pd.DataFrame) -> None:
     session = bars["session"][50]
-    result = compute(bars, indicators=EVERY, carry=stored_before(bars, session))
+    result = compute(bars, indicators=ALL, carry=stored_before(bars, session))
     # The symbol with 20 bars ends before: it has nothing new.
     assert result["symbol"].value_counts().to_dict() == {"S000": 250, "S001": 10}
     assert result["session"].min() == session
@@ -80,8 +89,8 @@ def test_an_increment_returns_the_sessions_after_the_stored_ones(bars: pd.DataFr
 def test_the_last_stored_session_alone_is_enough_when_its_bar_is_complete(bars: pd.DataFrame) -> None:
     stored = stored_before(bars, bars["session"][250])
     last = stored.groupby("symbol").tail(1)
-    increment_ = compute(bars, indicators=EVERY, carry=last)
-    pd.testing.assert_frame_equal(increment_, compute(bars, indicators=EVERY, carry=stored))
+    increment_ = compute(bars, indicators=ALL, carry=last)
+    pd.testing.assert_frame_equal(increment_, compute(bars, indicators=ALL, carry=stored))
 
 
 def test_symbols_of_the_carry_that_have_no_bars_are_ignored(bars: pd.DataFrame) -> None:
@@ -89,22 +98,22 @@ def test_symbols_of_the_carry_that_have_no_bars_are_ignored(bars: pd.DataFrame) 
     other = stored.assign(symbol="GONE")
     both = pd.concat([stored, other], ignore_index=True)
     pd.testing.assert_frame_equal(
-        compute(bars, indicators=EVERY, carry=both), compute(bars, indicators=EVERY, carry=stored)
+        compute(bars, indicators=ALL, carry=both), compute(bars, indicators=ALL, carry=stored)
     )
 
 
 def test_a_symbol_without_stored_rows_starts_from_its_first_bar(bars: pd.DataFrame) -> None:
     stored = stored_before(bars, bars["session"][250])
     new = stored[stored["symbol"] != "S001"]
-    result = compute(bars, indicators=EVERY, carry=new)
-    whole = compute(bars, indicators=EVERY)
+    result = compute(bars, indicators=ALL, carry=new)
+    whole = compute(bars, indicators=ALL)
     listed = whole[whole["symbol"] == "S001"].reset_index(drop=True)
     pd.testing.assert_frame_equal(result[result["symbol"] == "S001"].reset_index(drop=True), listed)
 
 
 def test_an_empty_carry_is_a_full_computation(bars: pd.DataFrame) -> None:
-    none = compute(bars, indicators=EVERY).iloc[:0]
-    pd.testing.assert_frame_equal(compute(bars, indicators=EVERY, carry=none), compute(bars, indicators=EVERY))
+    none = compute(bars, indicators=ALL).iloc[:0]
+    pd.testing.assert_frame_equal(compute(bars, indicators=ALL, carry=none), compute(bars, indicators=ALL))
 
 
 def test_a_carry_without_the_state_columns_is_refused(bars: pd.DataFrame) -> None:
@@ -134,8 +143,8 @@ def test_a_last_stored_bar_without_volume_needs_older_rows(bars: pd.DataFrame) -
     last = stored.groupby("symbol").tail(1)
     with pytest.raises(InputError, match=r"obv is null after 249 complete bars.*pass stored rows back to the last"):
         compute(gap, carry=last)
-    later = compute(gap, indicators=EVERY, carry=stored)
-    whole = compute(gap, indicators=EVERY)
+    later = compute(gap, indicators=ALL, carry=stored)
+    whole = compute(gap, indicators=ALL)
     tail = whole[whole["session"] >= gap["session"][250]].reset_index(drop=True)
     assert_same(later, tail, gap)
 
@@ -145,11 +154,11 @@ def test_an_increment_reads_the_lookback_and_not_more(bars: pd.DataFrame) -> Non
     session, symbol = bars["session"][290], "S000"
     own = bars[bars["symbol"] == symbol]
     stored = stored_before(own, session)
-    whole = compute(own, indicators=EVERY)
+    whole = compute(own, indicators=ALL)
     wanted = whole[whole["session"] >= session].reset_index(drop=True)
-    enough = own.iloc[290 - lookback_bars(EVERY) :].reset_index(drop=True)
-    assert_same(compute(enough, indicators=EVERY, carry=stored), wanted, own)
-    short = compute(enough.iloc[1:].reset_index(drop=True), indicators=EVERY, carry=stored)
+    enough = own.iloc[290 - lookback_bars(ALL) :].reset_index(drop=True)
+    assert_same(compute(enough, indicators=ALL, carry=stored), wanted, own)
+    short = compute(enough.iloc[1:].reset_index(drop=True), indicators=ALL, carry=stored)
     assert short["return_252"].isna()[0]
     assert short["ema_26"].notna().all()
 
@@ -175,9 +184,9 @@ def test_a_split_between_stored_and_new_sessions_changes_the_basis_of_the_state(
         price_factor=1.0 - 0.75 * old,
         volume_factor=1.0 + 3.0 * old,
     )
-    stored = compute(values.iloc[:299], indicators=EVERY)
-    result = compute(after, indicators=EVERY, carry=stored)
-    assert_same(result, compute(after, indicators=EVERY).iloc[299:].reset_index(drop=True), values)
+    stored = compute(values.iloc[:299], indicators=ALL)
+    result = compute(after, indicators=ALL, carry=stored)
+    assert_same(result, compute(after, indicators=ALL).iloc[299:].reset_index(drop=True), values)
     direction = np.sign(values["close"][299] - values["close"][298])
     assert result["obv"][0] == pytest.approx(4.0 * (stored["obv"][298] + direction * values["volume"][299]), rel=1e-12)
     assert result["ema_12"][0] == pytest.approx(
@@ -185,12 +194,12 @@ def test_a_split_between_stored_and_new_sessions_changes_the_basis_of_the_state(
     )
 
 
-def test_hundreds_of_daily_increments_do_not_drift() -> None:
+def test_daily_increments_do_not_drift() -> None:
     values = random_bars(420, seed=11)
     market = Market(values, NO_ACTIONS)
     sessions = values["session"].tolist()
-    stored = full(market.known_at(sessions[250]))
-    for after, until in pairwise(sessions[250:]):
+    stored = full(market.known_at(sessions[350]))
+    for after, until in pairwise(sessions[350:]):
         known = market.known_at(until)
         stored = pd.concat([stored, increment(stored, known, after)], ignore_index=True)
     assert_same(stored, full(market), values)

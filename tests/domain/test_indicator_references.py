@@ -11,7 +11,7 @@ import pytest
 import talib
 from indicator_market import plain
 
-from market_assets.domain.indicators import REGISTRY, compute, returns, trend
+from market_assets.domain.indicators import ALL, compute, returns, trend
 from market_assets.domain.indicators.bars import Bars
 
 
@@ -22,7 +22,14 @@ def apple() -> pd.DataFrame:
 
     bars = pd.DataFrame(AAPL).rename(columns={"date": "session"})
     bars = bars.assign(symbol="AAPL", session=pd.to_datetime(bars["session"]), volume=bars["volume"].astype("float64"))
-    return plain(bars[["symbol", "session", "open", "high", "low", "close", "volume"]])
+    bars["benchmark"] = 1000.0 + 10.0 * np.sin(np.arange(len(bars)) * 1.3) + np.arange(len(bars)) / 10.0
+    return plain(bars[["symbol", "session", "open", "high", "low", "close", "volume", "benchmark"]])
+
+
+@pytest.fixture(scope="module")
+def values(apple: pd.DataFrame) -> pd.DataFrame:
+    """Every indicator of AAPL."""
+    return compute(apple, indicators=ALL)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +47,7 @@ def quotes(vectors: Path) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def spy(quotes: pd.DataFrame) -> pd.DataFrame:
     """Every indicator over the quotes."""
-    return compute(quotes, indicators=REGISTRY)
+    return compute(quotes, indicators=ALL)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +101,7 @@ def test_obv_differs_from_the_vector_by_the_volume_of_the_first_bar(spy: pd.Data
 
 HLC = ("high", "low", "close")
 # column: (TA-Lib function, its inputs, its parameters, which of its outputs)
-TALIB: dict[str, tuple[str, tuple[str, ...], tuple[int, ...], int | None]] = {
+TALIB: dict[str, tuple[str, tuple[str, ...], tuple[float, ...], int | None]] = {
     "return_1": ("ROCP", ("close",), (1,), None),
     "return_252": ("ROCP", ("close",), (252,), None),
     "sma_20": ("SMA", ("close",), (20,), None),
@@ -117,18 +124,37 @@ TALIB: dict[str, tuple[str, tuple[str, ...], tuple[int, ...], int | None]] = {
     "volume_ratio_20": ("RVOL", ("volume",), (20,), None),
     "high_252": ("MAX", ("high",), (252,), None),
     "low_252": ("MIN", ("low",), (252,), None),
+    "psar": ("SAR", ("high", "low"), (0.02, 0.2), None),
+    "supertrend": ("SUPERTREND", HLC, (10, 3.0), 0),
+    "cci_20": ("CCI", HLC, (20,), None),
+    "williams_r_14": ("WILLR", HLC, (14,), None),
+    "ultimate_oscillator": ("ULTOSC", HLC, (7, 14, 28), None),
+    "aroon_down_25": ("AROON", ("high", "low"), (25,), 0),
+    "aroon_up_25": ("AROON", ("high", "low"), (25,), 1),
+    "aroon_oscillator_25": ("AROONOSC", ("high", "low"), (25,), None),
+    "trix_15": ("TRIX", ("close",), (15,), None),
+    "cmf_20": ("CMF", (*HLC, "volume"), (20,), None),
+    "ad_line": ("AD", (*HLC, "volume"), (), None),
+    "force_index_13": ("EFI", ("close", "volume"), (13,), None),
+    "donchian_upper": ("DONCHIAN", ("high", "low"), (20,), 0),
+    "donchian_middle": ("DONCHIAN", ("high", "low"), (20,), 1),
+    "donchian_lower": ("DONCHIAN", ("high", "low"), (20,), 2),
+    "keltner_middle": ("EMA", ("close",), (20,), None),
+    "atr_10": ("ATR", HLC, (10,), None),
+    "ichimoku_conversion": ("MIDPRICE", ("high", "low"), (9,), None),
+    "ichimoku_base": ("MIDPRICE", ("high", "low"), (26,), None),
 }
 # TA-Lib gives %K from the first bar of %D on, here it has a value two bars earlier.
 EARLIER = {"stochastic_k": 2}
 
 
 @pytest.mark.parametrize("column", TALIB)
-def test_talib_agrees_on_real_history(apple: pd.DataFrame, column: str) -> None:
+def test_talib_agrees_on_real_history(apple: pd.DataFrame, values: pd.DataFrame, column: str) -> None:
     name, inputs, parameters, output = TALIB[column]
     arrays = apple.assign(typical=(apple["high"] + apple["low"] + apple["close"]) / 3.0)
     reference = getattr(talib, name)(*(arrays[name].to_numpy() for name in inputs), *parameters)
     reference = reference if output is None else reference[output]
-    result = compute(apple, indicators=REGISTRY)[column].to_numpy()
+    result = values[column].to_numpy()
     common = ~np.isnan(reference)
     assert np.isnan(result[~common]).sum() == (~common).sum() - EARLIER.get(column, 0)
     np.testing.assert_allclose(result[common], reference[common], rtol=1e-8, atol=1e-8)
@@ -154,3 +180,94 @@ def test_volatility_is_the_sample_deviation_of_log_returns(apple: pd.DataFrame, 
     reference = returns.rolling(length).apply(lambda window: np.std(window, ddof=1), raw=True) * np.sqrt(252)
     result = compute(apple, indicators=[f"volatility_{length}"])[f"volatility_{length}"]
     np.testing.assert_allclose(result, reference, rtol=1e-12)
+
+
+def test_ichimoku_spans_are_drawn_26_sessions_later(apple: pd.DataFrame, values: pd.DataFrame) -> None:
+    high, low = apple["high"].to_numpy(), apple["low"].to_numpy()
+    middle = {length: pd.Series(talib.MIDPRICE(high, low, length)) for length in (9, 26, 52)}
+    np.testing.assert_allclose(values["ichimoku_span_a"], ((middle[9] + middle[26]) / 2.0).shift(26), rtol=1e-12)
+    np.testing.assert_allclose(values["ichimoku_span_b"], middle[52].shift(26), rtol=1e-12)
+
+
+def test_keltner_is_two_average_true_ranges_wide(values: pd.DataFrame) -> None:
+    for side, column in ((1.0, "keltner_upper"), (-1.0, "keltner_lower")):
+        expected_band = values["keltner_middle"] + side * 2.0 * values["atr_10"]
+        np.testing.assert_allclose(values[column], expected_band, rtol=1e-12)
+
+
+def test_supertrend_is_the_band_of_its_side(apple: pd.DataFrame, values: pd.DataFrame) -> None:
+    reference = talib.SUPERTREND(*(apple[name].to_numpy() for name in HLC), 10, 3.0)[1]
+    np.testing.assert_array_equal(values["supertrend_side"][10:], reference[10:])
+    band = values["supertrend_lower"].where(values["supertrend_side"] > 0.0, values["supertrend_upper"])
+    np.testing.assert_array_equal(values["supertrend"], band)
+
+
+def test_range_volatilities_equal_their_formulas(apple: pd.DataFrame, values: pd.DataFrame) -> None:
+    """Written out with pandas: Parkinson 1980, Garman and Klass 1980, Yang and Zhang 2000."""
+    log = np.log(apple[["open", "high", "low", "close"]])
+    width, move = log["high"] - log["low"], log["close"] - log["open"]
+    overnight = log["open"] - log["close"].shift(1)
+    above, below = log["high"] - log["open"], log["low"] - log["open"]
+    parkinson = (width**2).rolling(20).mean() / (4.0 * np.log(2.0))
+    garman_klass = (0.5 * width**2 - (2.0 * np.log(2.0) - 1.0) * move**2).rolling(20).mean()
+    rogers_satchell = (above * (above - move) + below * (below - move)).rolling(20).mean()
+    weight = 0.34 / (1.34 + 21.0 / 19.0)
+    yang_zhang = overnight.rolling(20).var() + weight * move.rolling(20).var() + (1.0 - weight) * rogers_satchell
+    for column, variance in (
+        ("parkinson_20", parkinson),
+        ("garman_klass_20", garman_klass),
+        ("yang_zhang_20", yang_zhang),
+    ):
+        np.testing.assert_allclose(values[column], np.sqrt(252.0 * variance), rtol=1e-8)
+
+
+def test_return_statistics_equal_their_formulas(apple: pd.DataFrame, values: pd.DataFrame) -> None:
+    log_return, simple = np.log(apple["close"]).diff(), apple["close"].pct_change()
+    benchmark = apple["benchmark"].pct_change()
+    sums = {power: (log_return**power).rolling(60).sum() for power in (2, 3, 4)}
+    traded = apple["close"] * apple["volume"]
+    expected_columns = {
+        "realised_skewness_60": np.sqrt(60.0) * sums[3] / sums[2] ** 1.5,
+        "realised_kurtosis_60": 60.0 * sums[4] / sums[2] ** 2,
+        "beta_252": simple.rolling(252).cov(benchmark) / benchmark.rolling(252).var(),
+        "correlation_252": simple.rolling(252).corr(benchmark),
+        "amihud_21": 1e6 * (simple.abs() / traded).rolling(21).mean(),
+        "momentum_12_1": apple["close"].shift(21) / apple["close"].shift(252) - 1.0,
+        "proximity_252": apple["close"] / apple["high"].rolling(252).max(),
+    }
+    for column, reference in expected_columns.items():
+        np.testing.assert_allclose(values[column], reference, rtol=1e-7, atol=1e-12, err_msg=column)
+
+
+def test_drawdown_duration_counts_sessions_since_the_highest_close(apple: pd.DataFrame, values: pd.DataFrame) -> None:
+    close = apple["close"].to_numpy()
+    duration = [t - max(i for i in range(t + 1) if close[i] == close[: t + 1].max()) for t in range(0, len(close), 97)]
+    np.testing.assert_array_equal(values["drawdown_duration"][::97], duration)
+    np.testing.assert_array_equal(values["peak_close"], np.maximum.accumulate(close))
+
+
+def test_beta_is_null_without_a_benchmark(apple: pd.DataFrame) -> None:
+    result = compute(apple.drop(columns="benchmark"), indicators=["benchmark_252", "sma_20"])
+    assert result["beta_252"].isna().all()
+    assert result["sma_20"].notna().sum() == len(apple) - 19
+
+
+def test_illiquidity_uses_the_value_as_traded(apple: pd.DataFrame) -> None:
+    """A split and a dividend later the same bars have other adjusted prices and the same traded value."""
+    later = apple.assign(
+        **{name: apple[name] * 0.23 for name in ("open", "high", "low", "close")},
+        volume=apple["volume"] * 4.0,
+        price_factor=0.23,
+        volume_factor=4.0,
+    )
+    both = [compute(frame, indicators=["amihud_21"])["amihud_21"] for frame in (apple, later)]
+    np.testing.assert_allclose(both[0], both[1], rtol=1e-10)
+
+
+def test_a_window_without_volume_counts_only_sessions_that_traded(apple: pd.DataFrame) -> None:
+    quiet = apple.iloc[:60].copy()
+    quiet.loc[30:49, "volume"] = 0.0
+    result = compute(quiet, indicators=["amihud_21"])["amihud_21"]
+    ratio = quiet["close"].pct_change().abs() / (quiet["close"] * quiet["volume"])
+    assert result[50] == pytest.approx(1e6 * ratio[50])
+    assert result.iloc[21:].notna().all()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from market_assets.domain.indicators import (
+    ALL,
     BASE,
     REGISTRY,
     ascending_columns,
@@ -34,6 +35,11 @@ def test_the_base_set_has_the_columns_it_promises() -> None:
         "bollinger_percent_b", "bollinger_bandwidth", "atr_14", "natr_14", "volatility_20", "volatility_60",
         "obv", "mfi_14", "vwap_20", "volume_ratio_20",
     ]  # fmt: skip
+
+
+def test_base_names_are_entries_and_all_is_every_entry() -> None:
+    assert set(BASE) < set(ALL)
+    assert tuple(REGISTRY) == ALL
 
 
 @pytest.mark.parametrize("name", REGISTRY)
@@ -70,7 +76,8 @@ def test_the_lookback_is_the_longest_warm_up_and_at_least_the_carried_bar() -> N
     assert lookback_bars(["return_252"]) == 252
     assert lookback_bars(["macd"]) == 33
     assert lookback_bars(["obv"]) == 1
-    assert lookback_bars() == 252
+    assert lookback_bars(["atr_14", "obv"]) == 14
+    assert lookback_bars() == lookback_bars(ALL) == 252
 
 
 def test_carry_columns_are_those_of_the_selected_indicators() -> None:

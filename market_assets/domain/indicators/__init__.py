@@ -7,7 +7,8 @@
     carry.py        continuing from stored values
     bars.py         arrays of several symbols, smoothing, running totals
     windows.py      rolling sums, moments, extremes
-    returns.py trend.py oscillators.py volatility.py volume.py   the formulas, by family
+    returns.py trend.py oscillators.py volatility.py range_volatility.py volume.py channels.py stops.py risk.py
+                    the formulas, by family
 
 `compute` on a slice of history with the stored state equals `compute` on all of it (1e-10 relative to the value or to
 the natural size of its unit), and no value changes because of a later split or dividend.
@@ -16,6 +17,7 @@ the natural size of its unit), and no value changes because of a later split or 
 from market_assets.domain.indicators.definition import Indicator, Output
 from market_assets.domain.indicators.engine import compute
 from market_assets.domain.indicators.registry import (
+    ALL,
     BASE,
     REGISTRY,
     OutputColumn,
@@ -28,6 +30,7 @@ from market_assets.domain.indicators.registry import (
 )
 
 __all__ = [
+    "ALL",
     "BASE",
     "REGISTRY",
     "Indicator",

@@ -82,7 +82,7 @@ class Bars:
         """Shares traded, split-adjusted."""
         return self.columns["volume"]
 
-    @property
+    @cached_property
     def spans(self) -> list[tuple[int, int, int, int]]:
         """(index of the symbol, first row, row after the last, resume row or -1) of each symbol."""
         return [
@@ -121,8 +121,8 @@ class Bars:
 
     @cached_property
     def log_return(self) -> Array:
-        """Natural logarithm of close over previous close."""
-        return np.log(self.close / self.previous_close)
+        """Natural logarithm of close over previous close, exactly zero for an unchanged close."""
+        return np.where(self.change == 0.0, 0.0, np.log(self.close / self.previous_close))
 
     @cached_property
     def typical_price(self) -> Array:
@@ -135,6 +135,16 @@ class Bars:
         return np.maximum(self.high, self.previous_close) - np.minimum(self.low, self.previous_close)
 
     @cached_property
+    def log_range(self) -> Array:
+        """Natural logarithm of high over low."""
+        return np.log(self.high / self.low)
+
+    @cached_property
+    def log_move(self) -> Array:
+        """Natural logarithm of close over open."""
+        return np.log(self.close / self.open)
+
+    @cached_property
     def close_sum(self) -> RollingSum:
         """Rolling sums of the close."""
         return RollingSum(self.close)
@@ -142,12 +152,12 @@ class Bars:
     @cached_property
     def close_moment(self) -> RollingComoment:
         """Rolling squared deviations of the close."""
-        return RollingComoment(self.close)
+        return RollingComoment(self.close_sum)
 
     @cached_property
     def log_return_moment(self) -> RollingComoment:
         """Rolling squared deviations of the log return."""
-        return RollingComoment(self.log_return)
+        return RollingComoment(RollingSum(self.log_return))
 
     @cached_property
     def volume_sum(self) -> RollingSum:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Bounds = tuple[float | None, float | None]
-Kind = Literal["window", "recursive", "cumulative", "path"]
+Kind = Literal["window", "recursive", "cumulative"]
 
 INPUTS = ("open", "high", "low", "close", "volume", "benchmark")
 
@@ -67,8 +67,8 @@ class Indicator:
         outputs: the columns it produces, in the order in which `function` returns them.
         formula: the definition, in plain text.
         source: where the definition was published.
-        kind: `window`: depends on the last warm_up + 1 bars only. `recursive` and `cumulative`: depends on every bar,
-            through a state. `path`: as recursive, with branches; computed for all symbols in lockstep.
+        kind: `window`: depends on the last warm_up + 1 bars only. `recursive`: depends on every bar through a state
+            that replaces itself. `cumulative`: through a total that keeps every bar since the first.
         parameters: keywords for `function`.
         carry: the output columns (its own or another entry's) that hold the state.
         ascending: outputs that never decrease in this order, such as lower, middle and upper band.

@@ -76,7 +76,6 @@ class _Group:
     entries: list[Indicator]
     columns: list[int]
     complete: Mask | None
-    path: bool
 
 
 @dataclass(frozen=True)
@@ -87,13 +86,11 @@ class _Batch:
         bars: the complete bars.
         target: rows of the result, for `source` rows of the batch.
         source: rows of the batch that are wanted, None when all are.
-        warm_up: rows of the batch that lie in a warm-up of the given length, filled on demand.
     """
 
     bars: Bars
     target: slice | Rows
     source: Rows | None
-    warm_up: dict[int, Rows]
 
     def run(self, entry: Indicator, block: Array) -> None:
         """Compute one indicator and write its outputs (outputs, rows) in the basis of each session."""
@@ -106,7 +103,8 @@ class _Batch:
                 out[:] = values
             else:
                 np.divide(values, basis, out=out)
-            out[self._warm_up_rows(output.warm_up)] = np.nan
+            for _, start, stop, _ in self.bars.spans:
+                out[start : min(start + output.warm_up, stop)] = np.nan
             if not direct:
                 row[self.target] = out if self.source is None else out[self.source]
 
@@ -121,11 +119,6 @@ class _Batch:
             lambda: bars.price_factor**output.price_degree * bars.volume_factor**output.volume_degree,
         )
 
-    def _warm_up_rows(self, length: int) -> Rows:
-        if length not in self.warm_up:
-            self.warm_up[length] = np.flatnonzero(self.bars.position < length)
-        return self.warm_up[length]
-
 
 def _groups(entries: Iterable[Indicator], table: BarTable) -> list[_Group]:
     groups: list[_Group] = []
@@ -133,14 +126,13 @@ def _groups(entries: Iterable[Indicator], table: BarTable) -> list[_Group]:
     for entry in entries:
         mask = table.complete_for(entry.inputs)
         complete = None if mask.all() else mask
-        path = entry.kind == "path"
         for group in groups:
-            if group.path == path and _same(group.complete, complete):
+            if _same(group.complete, complete):
                 group.entries.append(entry)
                 group.columns.append(column)
                 break
         else:
-            groups.append(_Group([entry], [column], complete, path))
+            groups.append(_Group([entry], [column], complete))
         column += len(entry.outputs)
     return groups
 
@@ -152,7 +144,7 @@ def _same(left: Mask | None, right: Mask | None) -> bool:
 
 
 def _batches(group: _Group, table: BarTable, state: Carry | None, wanted: Rows | None) -> Iterator[_Batch]:
-    """Cut a group at symbol boundaries; a path group stays whole, since it runs through all symbols in lockstep."""
+    """Cut a group into batches at symbol boundaries."""
     if group.complete is None:
         rows, starts = None, table.starts
     else:
@@ -166,7 +158,7 @@ def _batches(group: _Group, table: BarTable, state: Carry | None, wanted: Rows |
     needed = {name for entry in group.entries for name in entry.inputs} | set(FACTORS)
     columns = {name: table.columns[name] if rows is None else table.columns[name][rows] for name in needed}
     place = None if wanted is None else _inverse(wanted, len(table))
-    for first, last in _symbol_ranges(starts, len(table) if group.path else BATCH_ROWS):
+    for first, last in _symbol_ranges(starts, BATCH_ROWS):
         begin, end = int(starts[first]), int(starts[last])
         if begin == end:
             continue
@@ -187,7 +179,7 @@ def _batches(group: _Group, table: BarTable, state: Carry | None, wanted: Rows |
             target = place[target]
             source = np.flatnonzero(target >= 0)
             target = target[source]
-        yield _Batch(bars, target, source, {})
+        yield _Batch(bars, target, source)
 
 
 def _symbol_ranges(starts: Rows, limit: int) -> Iterator[tuple[int, int]]:

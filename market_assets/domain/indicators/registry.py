@@ -10,7 +10,17 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from market_assets.domain.indicators import oscillators, returns, trend, volatility, volume
+from market_assets.domain.indicators import (
+    channels,
+    oscillators,
+    range_volatility,
+    returns,
+    risk,
+    stops,
+    trend,
+    volatility,
+    volume,
+)
 from market_assets.domain.indicators.definition import Bounds, Indicator, Output
 from market_assets.errors import InputError
 
@@ -53,8 +63,24 @@ def catalogue(*families: Iterable[Indicator]) -> Mapping[str, Indicator]:
     return MappingProxyType(entries)
 
 
-REGISTRY = catalogue(returns.ENTRIES, trend.ENTRIES, oscillators.ENTRIES, volatility.ENTRIES, volume.ENTRIES)
-BASE = tuple(REGISTRY)
+REGISTRY = catalogue(
+    returns.ENTRIES,
+    trend.ENTRIES,
+    oscillators.ENTRIES,
+    volatility.ENTRIES,
+    range_volatility.ENTRIES,
+    volume.ENTRIES,
+    channels.ENTRIES,
+    stops.ENTRIES,
+    risk.ENTRIES,
+)
+ALL = tuple(REGISTRY)
+BASE = (
+    *("return_1", "return_5", "return_21", "return_252", "high_252", "low_252", "drawdown_252"),
+    *("sma_20", "sma_50", "sma_200", "ema_12", "ema_26", "macd", "adx_14"),
+    *("rsi_14", "stochastic", "bollinger", "atr_14", "natr_14", "volatility_20", "volatility_60"),
+    *("obv", "mfi_14", "vwap_20", "volume_ratio_20"),
+)
 
 _PRODUCER = {output.name: entry for entry in REGISTRY.values() for output in entry.outputs}
 

@@ -21,12 +21,12 @@ SESSIONS_PER_YEAR = 252.0
 
 def atr(bars: Bars, *, length: int) -> tuple[Array]:
     """Average true range, seeded with the mean of the first `length` true ranges."""
-    return (_average_true_range(bars, length),)
+    return (average_true_range(bars, length),)
 
 
 def natr(bars: Bars, *, length: int) -> tuple[Array]:
     """Average true range as a percentage of the close."""
-    return (100.0 * _average_true_range(bars, length) / bars.close,)
+    return (100.0 * average_true_range(bars, length) / bars.close,)
 
 
 def bollinger(bars: Bars, *, length: int, deviations: float) -> tuple[Array, Array, Array, Array, Array]:
@@ -44,9 +44,26 @@ def return_volatility(bars: Bars, *, length: int) -> tuple[Array]:
     return (np.sqrt(bars.log_return_moment(length) * (SESSIONS_PER_YEAR / (length - 1))),)
 
 
-def _average_true_range(bars: Bars, length: int) -> Array:
+def average_true_range(bars: Bars, length: int) -> Array:
+    """Wilder average of the true range, (n,); continues from the column atr_<length>."""
     name = f"atr_{length}"
     return bars.shared((name,), lambda: bars.wilder(bars.true_range, length, first=1, state=name))
+
+
+def _atr(length: int) -> Indicator:
+    name = f"atr_{length}"
+    description = f"Average true range over {length} sessions."
+    return Indicator(
+        name=name,
+        function=atr,
+        inputs=("high", "low", "close"),
+        parameters={"length": length},
+        outputs=(Output(name, PRICE, description, length, price_degree=1, bounds=(0.0, None)),),
+        formula=f"Wilder{length}(true range), first value the mean of {length} true ranges",
+        source=f"{WILDER}, section III",
+        kind="recursive",
+        carry=(name,),
+    )
 
 
 def _volatility(length: int) -> Indicator:
@@ -96,19 +113,7 @@ ENTRIES = (
         source="Bollinger, Bollinger on Bollinger Bands (2001), chapters 7 and 8",
         ascending=("bollinger_lower", "bollinger_middle", "bollinger_upper"),
     ),
-    Indicator(
-        name="atr_14",
-        function=atr,
-        inputs=("high", "low", "close"),
-        parameters={"length": 14},
-        outputs=(
-            Output("atr_14", PRICE, "Average true range over 14 sessions.", 14, price_degree=1, bounds=(0.0, None)),
-        ),
-        formula="Wilder14(true range), first value the mean of 14 true ranges",
-        source=f"{WILDER}, section III",
-        kind="recursive",
-        carry=("atr_14",),
-    ),
+    _atr(14),
     Indicator(
         name="natr_14",
         function=natr,
@@ -121,4 +126,5 @@ ENTRIES = (
         carry=("atr_14",),
     ),
     *(_volatility(length) for length in (20, 60)),
+    _atr(10),
 )

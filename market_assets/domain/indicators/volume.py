@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from market_assets.domain.indicators.bars import Bars, lag, untied
+from market_assets.domain.indicators.bars import TIE, Bars, lag, untied
 from market_assets.domain.indicators.definition import PERCENT, PRICE, RATIO, SHARES, Array, Indicator, Output
 from market_assets.domain.indicators.windows import RollingSum
 
@@ -36,6 +36,33 @@ def rolling_vwap(bars: Bars, *, length: int) -> tuple[Array]:
 def volume_ratio(bars: Bars, *, length: int) -> tuple[Array]:
     """Volume over the mean volume of the `length` bars before."""
     return (bars.volume / (lag(bars.volume_sum(length), 1) / length),)
+
+
+def chaikin_money_flow(bars: Bars, *, length: int) -> tuple[Array]:
+    """Volume weighted by the place of the close in its bar, over the volume of the last `length` bars."""
+    return (RollingSum(_money_flow(bars))(length) / bars.volume_sum(length),)
+
+
+def accumulation_distribution(bars: Bars) -> tuple[Array]:
+    """Running total of volume weighted by the place of the close in its bar."""
+    return (bars.running_total(_money_flow(bars), state="ad_line"),)
+
+
+def force_index(bars: Bars, *, length: int) -> tuple[Array]:
+    """EMA of change of the close times volume."""
+    return (bars.ema(bars.change * bars.volume, length, first=1, state=f"force_index_{length}"),)
+
+
+def _money_flow(bars: Bars) -> Array:
+    """Volume times ((close - low) - (high - close)) / (high - low); zero where high = low."""
+
+    def compute() -> Array:
+        width = bars.high - bars.low
+        place = ((bars.close - bars.low) - (bars.high - bars.close)) / width
+        place[width <= TIE * bars.high] = 0.0
+        return place * bars.volume
+
+    return bars.shared(("money flow",), compute)
 
 
 ENTRIES = (
@@ -103,5 +130,44 @@ ENTRIES = (
         ),
         formula="volume(t) / mean(volume(t-20..t-1))",
         source="TA-Lib RVOL",
+    ),
+    Indicator(
+        name="cmf_20",
+        function=chaikin_money_flow,
+        inputs=HLCV,
+        parameters={"length": 20},
+        outputs=(
+            Output(
+                "cmf_20",
+                RATIO,
+                "Chaikin money flow over 20 sessions.",
+                19,
+                bounds=(-1.0, 1.0),
+                null_when="no volume over 20 sessions",
+            ),
+        ),
+        formula="sum(m x volume) / sum(volume) over 20 sessions, m = ((close - low) - (high - close)) / (high - low)",
+        source="Chaikin; Achelis, Technical Analysis from A to Z (2000)",
+    ),
+    Indicator(
+        name="ad_line",
+        function=accumulation_distribution,
+        inputs=HLCV,
+        outputs=(Output("ad_line", SHARES, "Accumulation/distribution line since the first bar.", 0, volume_degree=1),),
+        formula="ad(t-1) + m x volume, m = ((close - low) - (high - close)) / (high - low), 0 where high = low",
+        source="Chaikin; Achelis, Technical Analysis from A to Z (2000)",
+        kind="cumulative",
+        carry=("ad_line",),
+    ),
+    Indicator(
+        name="force_index_13",
+        function=force_index,
+        inputs=("close", "volume"),
+        parameters={"length": 13},
+        outputs=(Output("force_index_13", "currency", "Force index, EMA 13.", 13, price_degree=1, volume_degree=1),),
+        formula="EMA13((close(t) - close(t-1)) x volume(t))",
+        source="Elder, Trading for a Living (1993), section 5",
+        kind="recursive",
+        carry=("force_index_13",),
     ),
 )
