@@ -75,10 +75,8 @@ def analyse(sql: str, catalog: Catalog) -> SqlLineage:
         raise ColumnLineageError(f"{' '.join(str(error).split())}; in: {_start(sql)}") from error
     if unknown:
         raise ColumnLineageError(f"not in the catalog: {', '.join(sorted(unknown))}; in: {_start(sql)}")
-    scope = build_scope(qualified)
-    if scope is None:
-        raise ColumnLineageError(f"no query to follow in: {_start(sql)}")
-    return _Walk(catalog, _start(sql)).lineage(scope)
+    # a query always has a scope
+    return _Walk(catalog, _start(sql)).lineage(cast("Scope", build_scope(qualified)))
 
 
 class _Walk:
@@ -105,12 +103,10 @@ class _Walk:
         key = (id(scope), place)
         if key not in self._columns:
             self._columns[key] = frozenset()  # a recursive common table expression meets itself here, and adds nothing
-            if branches := _branches(scope):
-                self._columns[key] = frozenset().union(*(self._column(branch, place) for branch in branches))
-            else:
-                self._columns[key] = self._sources(
-                    scope, cast("exp.Selectable", scope.expression).selects[place], aliases=False
-                )
+            parts = [self._column(branch, place) for branch in _branches(scope)] or [
+                self._sources(scope, expression, aliases=False) for expression in _expressions(scope, place)
+            ]
+            self._columns[key] = frozenset().union(*parts)
         return self._columns[key]
 
     def _sources(self, scope: Scope, root: exp.Expr, *, aliases: bool = True) -> frozenset[ColumnSource]:
@@ -122,7 +118,9 @@ class _Walk:
         found: set[ColumnSource] = set()
         subqueries = {id(child.expression): child for child in scope.subquery_scopes}
         for node in walk_in_scope(root):
-            if isinstance(node, exp.Column):
+            if isinstance(node, exp.TableColumn) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
+                found |= self._whole_row(scope, node, _use(node, root))
+            elif isinstance(node, exp.Column):
                 found |= self._resolve(scope, node, _use(node, root), aliases=aliases)
             elif isinstance(node, exp.Window) and node.alias:
                 found |= self._named_window(scope, node.alias)
@@ -135,31 +133,35 @@ class _Walk:
 
     def _resolve(self, scope: Scope, column: exp.Column, use: str, *, aliases: bool = False) -> frozenset[ColumnSource]:
         """Where a column that is named in `scope` comes from."""
-        source = self._source(scope, column)
-        if source is None and aliases and column.name in _outputs(scope):
+        # `from unnest(a) as value` makes a column named like its table
+        source = self._source(scope, column.table or column.name)
+        if source is None and aliases and not column.table and column.name in _outputs(scope):
             return frozenset(_as(origin, use) for origin in self._column(scope, _outputs(scope).index(column.name)))
         if source is None:
             raise ColumnLineageError(f"{column.sql(DIALECT)} cannot be resolved; in: {self._text}")
         if isinstance(source, exp.Table):
-            table = _name(source)
             if not isinstance(source.this, exp.Identifier):
                 return self._arguments(scope, source, use)
-            if column.name not in self._catalog[table]:
-                raise ColumnLineageError(f"{table} has no column {column.name!r}; in: {self._text}")
-            return frozenset({ColumnSource(table, column.name, use)})
-        if isinstance(source.expression, exp.UDTF):
-            return self._arguments(source, source.expression, use)
+            return frozenset({ColumnSource(_name(source), column.name, use)})
         names = source.outer_columns or _outputs(source)
         if column.name not in names:
-            raise ColumnLineageError(f"{column.sql(DIALECT)} cannot be resolved; in: {self._text}")
+            return self._arguments(source, source.expression, use)
         return frozenset(_as(origin, use) for origin in self._column(source, names.index(column.name)))
 
-    def _source(self, scope: Scope, column: exp.Column) -> exp.Table | Scope | None:
-        """The table or scope that a column belongs to: in this scope, or in one around it (correlated subquery).
+    def _whole_row(self, scope: Scope, row: exp.Expr, use: str) -> frozenset[ColumnSource]:
+        """A row as a value, as in `count(b)` or `to_jsonb(b)`: every column of its source."""
+        source = self._source(scope, row.text("table") or row.name)
+        use = _stronger(TRANSFORMATION, use)
+        if isinstance(source, exp.Table):
+            columns = self._catalog.get(_name(source), ())
+            return frozenset(ColumnSource(_name(source), column, use) for column in columns)
+        found: set[ColumnSource] = set()
+        for place in range(len(_outputs(source)) if source is not None else 0):
+            found |= {_as(origin, use) for origin in self._column(cast("Scope", source), place)}
+        return frozenset(found)
 
-        None when no source has its name.
-        """
-        name = column.table or column.name  # `from unnest(a) as value` makes a column named like its table
+    def _source(self, scope: Scope, name: str) -> exp.Table | Scope | None:
+        """The table or scope called `name`, in this scope or in one around it (correlated subquery), else None."""
         around: Scope | None = scope
         while around is not None:
             if source := around.sources.get(name):
@@ -190,27 +192,41 @@ class _Walk:
             found: set[ColumnSource] = set()
             for clause, use in _row_clauses(scope.expression):
                 found |= {_as(source, use) for source in self._sources(scope, clause)}
-            for child in (*_branches(scope), *scope.derived_table_scopes, *scope.cte_scopes):
+            for child in (*_branches(scope), *scope.table_scopes, *scope.cte_scopes):
                 found |= self._deciding(child)
             self._rows[id(scope)] = frozenset(found)
         return self._rows[id(scope)]
 
 
 def _branches(scope: Scope) -> list[Scope]:
-    """Scopes that stand for `scope` column by column: the sides of a set operation, the inside of parentheses."""
-    if isinstance(scope.expression, exp.Subquery):
+    """Scopes that stand for `scope` column by column: sides of a set operation, the inside of a parenthesis."""
+    if isinstance(scope.expression, (exp.Subquery, exp.Lateral)):
         return list(scope.subquery_scopes)
     return list(scope.set_operation_scopes)
 
 
 def _outputs(scope: Scope) -> list[str]:
-    return cast("exp.Selectable", scope.expression).named_selects
+    """Names of the output columns of `scope`."""
+    query = scope.expression
+    if isinstance(query, exp.Lateral) and scope.subquery_scopes:
+        return _outputs(scope.subquery_scopes[0])
+    if isinstance(query, exp.UDTF):
+        return query.alias_column_names
+    return cast("exp.Selectable", query).named_selects
+
+
+def _expressions(scope: Scope, place: int) -> list[exp.Expr]:
+    """Expressions that make the output column at `place`: one of a SELECT, one a row of VALUES."""
+    query = scope.expression
+    if isinstance(query, exp.Values):
+        return [row.expressions[place] for row in query.expressions]
+    return [query] if isinstance(query, exp.UDTF) else [cast("exp.Selectable", query).selects[place]]
 
 
 def _row_clauses(query: exp.Expr) -> list[tuple[exp.Expr, str]]:
     """Clauses of a query that decide which rows there are, each with the use of the columns in it."""
     uses = {"where": FILTER, "having": FILTER, "group": GROUP_BY, "order": SORT, "distinct": GROUP_BY}
-    clauses = [(query.args[name], use) for name, use in uses.items() if query.args.get(name)]
+    clauses = [(query.args[name], use) for name, use in uses.items() if isinstance(query.args.get(name), exp.Expr)]
     conditions = [join.args.get("on") for join in query.args.get("joins") or ()]
     return clauses + [(condition, JOIN) for condition in conditions if condition]
 

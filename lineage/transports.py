@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -121,17 +122,12 @@ class ConsoleTransport:
 
     batch = 100
 
-    def __init__(self) -> None:
-        from openlineage.client.transport.console import ConsoleConfig
-        from openlineage.client.transport.console import ConsoleTransport as OpenLineageConsole
-
-        self.name = "console"
-        self._console = OpenLineageConsole(ConsoleConfig())
+    name = "console"
 
     def send(self, payloads: Sequence[str]) -> None:
         """See `Transport.send`."""
-        for payload in payloads:
-            self._console.emit(json.loads(payload))
+        sys.stdout.writelines(f"{payload}\n" for payload in payloads)
+        sys.stdout.flush()
 
     def close(self) -> None:
         """Nothing to release."""

@@ -24,6 +24,7 @@ from lineage import collector, outbox
 from lineage.collector import collect
 from lineage.declared import declared_assets
 from lineage.errors import UnsupportedEventLog
+from lineage.events import DagsterRunFacts
 
 DECLARED = declared_assets(DEFINITIONS)
 
@@ -61,17 +62,39 @@ def test_collecting_while_the_run_works_gives_the_same_events_as_collecting_once
             seen.append({(row[5], row[6]) for row in stored(own)})
         return MaterializeResult(metadata={"dagster/row_count": 3})
 
-    defs = definitions(watcher)
-    run(instance, "only_watcher", defs=defs)
+    @asset(deps=[watcher])
+    def later() -> None:
+        """Waits while the watcher collects."""
+
+    defs = definitions(watcher, later)
+    run(instance, "more", defs=defs)
     collect(instance, connection, CONFIG, declared_assets(defs))
     incremental = stored(connection)
-    assert seen == [{("only_watcher", "START"), ("watcher", "START")}]
+    assert seen == [{("more", "START"), ("watcher", "START")}]
     connection.execute("truncate lineage.outbox, lineage.watermark, lineage.run_progress, lineage.current_job")
     collect(instance, connection, CONFIG, declared_assets(defs))
     assert stored(connection) == incremental
     assert {(row[5], row[6]) for row in incremental} == {
-        (job, kind) for job in ("only_watcher", "watcher") for kind in ("START", "COMPLETE")
+        (job, kind) for job in ("more", "watcher", "later") for kind in ("START", "COMPLETE")
     }
+
+
+def test_a_run_that_is_never_launched_aborts_everything_it_planned(
+    instance: DagsterInstance, connection: psycopg.Connection
+) -> None:
+    queued = instance.create_run_for_job(DEFINITIONS.resolve_job_def("sql"))
+    assert collect(instance, connection, CONFIG, DECLARED) == 0
+    instance.report_run_failed(queued, message="no worker")
+    collect(instance, connection, CONFIG, DECLARED)
+    events = {(row[5], row[6]): json.loads(row[8]) for row in stored(connection)}
+    assert set(events) == {("sql", "START"), ("sql", "FAIL"), ("mart", "START"), ("mart", "ABORT")}
+    assert events["mart", "ABORT"]["run"]["facets"]["errorMessage"]["message"] == "not started: no worker"
+
+
+def test_a_run_id_that_is_no_uuid_gets_one_that_derives_from_it() -> None:
+    facts = DagsterRunFacts("nightly-7", "job", "source")
+    assert facts.uuid == DagsterRunFacts("nightly-7", "other", "source").uuid
+    assert facts.uuid != DagsterRunFacts("nightly-8", "job", "source").uuid
 
 
 @pytest.mark.parametrize("statement", ["insert_events", "save_progress", "move_watermark"])

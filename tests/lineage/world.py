@@ -137,6 +137,7 @@ def definitions(*more: AssetsDefinition) -> Definitions:
             define_asset_job("python", [prices, indicators]),
             define_asset_job("sql", [mart]),
             *(define_asset_job(f"only_{each.key.path[-1]}", [each]) for each in more),
+            *([define_asset_job("more", [*more])] if more else []),
         ],
     )
 
