@@ -1,8 +1,8 @@
 """Bring the indicator columns of the dbt project in step with the registry: run after adding an indicator.
 
 The SQL and YAML of stg_analytics__indicator and fct_indicator list one column for each registered output. The lists
-stand between markers, `<indicators>` and `<bounds>`; only what is between them is rewritten. tests/dbt fails when a file
-is behind the registry. The table analytics.indicator itself is brought in step by the migration.
+stand between markers, `<indicators>` and `<bounds>`; only what is between them is rewritten. tests/dbt fails when a
+file is behind the registry. The table analytics.indicator itself is brought in step by the migration.
 
     python dbt/write_indicator_columns.py
 """
@@ -72,7 +72,9 @@ def _filled(path: Path, marker: str, lines: list[str]) -> str:
 
 
 def _filled_text(text: str, marker: str, lines: list[str], path: Path) -> str:
-    block = re.compile(rf"^(?P<indent> *)(?P<open>\S+ <{marker}>[^\n]*\n).*?(?=^ *\S+ </{marker}>)", re.S | re.M)
+    block = re.compile(
+        rf"^(?P<indent> *)(?P<open>\S+ <{marker}>[^\n]*\n).*?(?=^ *\S+ </{marker}>)", re.DOTALL | re.MULTILINE
+    )
     found = block.search(text)
     if found is None:
         raise ValueError(f"{path}: no block <{marker}> ... </{marker}>")
