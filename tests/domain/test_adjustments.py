@@ -264,7 +264,7 @@ def plain_factors(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(out, ignore_index=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(markets())
 def test_factors_equal_the_plain_loops(market: Market) -> None:
     bars, actions = market
@@ -273,7 +273,7 @@ def test_factors_equal_the_plain_loops(market: Market) -> None:
     np.testing.assert_allclose(factors[expected.columns], expected, rtol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(markets())
 def test_factors_end_at_one_and_forward_factors_start_there(market: Market) -> None:
     bars, actions = market
@@ -282,7 +282,7 @@ def test_factors_end_at_one_and_forward_factors_start_there(market: Market) -> N
     assert (by_symbol[["forward_split_factor", "forward_dividend_factor"]].first() == 1.0).all(axis=None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(markets(), st.integers(1, 16))
 def test_a_later_event_or_bar_never_restates_a_forward_factor(market: Market, day: int) -> None:
     bars, actions = market
@@ -293,7 +293,7 @@ def test_a_later_event_or_bar_never_restates_a_forward_factor(market: Market, da
     pd.testing.assert_frame_equal(whole.loc[bars["session"] <= cut, columns], early[columns], check_exact=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(markets(), st.sampled_from(["split_adjusted", "adjusted"]))
 def test_conversion_to_as_traded_undoes_the_adjustment(market: Market, basis: PriceBasis) -> None:
     bars, actions = market
@@ -305,7 +305,7 @@ def test_conversion_to_as_traded_undoes_the_adjustment(market: Market, basis: Pr
     np.testing.assert_allclose(restored[columns], bars[columns], rtol=1e-11)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(markets())
 def test_adjusted_return_over_an_ex_date_is_the_return_of_a_holder(market: Market) -> None:
     """(P(t) x ratio) / (P(t-1) - cash on the basis of t-1) is the reinvested growth across every session."""

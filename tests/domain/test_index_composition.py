@@ -98,13 +98,22 @@ def test_low_volatility_prefers_the_calm() -> None:
         ({"minimum_history": 3}, [True, True, False, True]),
         ({"minimum_history": 5}, [False] * 4),
         ({"minimum_price": 10}, [True, False, True, False]),
-        ({"median_traded_value": 10_000, "traded_value_sessions": 3}, [True, False, False, False]),
+        ({"median_traded_value": 10_000, "traded_value_sessions": 3}, [True, False, True, True]),
     ],
 )
 def test_eligibility(rule: dict[str, object], expected: list[bool]) -> None:
     market = market_of({"A": [10.0] * 4, "B": [9.0] * 4, "NEW": [NAN, NAN, 10, 10], "OFF": [10, 10, 10, NAN]})
     found = eligible(definition(eligibility=rule), market, 3, np.arange(4))
-    assert found.tolist() == (expected if "median_traded_value" not in rule else [True, False, True, True])
+    assert found.tolist() == expected
+
+
+def test_traded_value_is_in_index_currency() -> None:
+    fx = pd.DataFrame({"currency": "EUR", "session": sessions(1), "rate": 2.0})
+    frames = frames_of({"A": [10.0]}, members=members_of(["A"]).assign(currency="EUR"), fx=fx)
+    market = Market.from_frames(frames)
+    for floor, passes in ((20_000, True), (20_001, False)):
+        rules = definition(eligibility={"median_traded_value": floor})
+        assert eligible(rules, market, 0, np.array([0])).tolist() == [passes]
 
 
 def test_traded_value_without_volume_is_not_eligible() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -173,6 +173,11 @@ def test_a_definition_error_is_a_value_error_that_names_its_parts() -> None:
         Weighting(cap=2)
     assert isinstance(refused.value, ValueError)
     assert (refused.value.key, refused.value.value) == ("weighting.cap", 2)
+
+
+@pytest.mark.parametrize("given", ["2020-01-02", date(2020, 1, 2), datetime(2020, 1, 2)])  # noqa: DTZ001  # as YAML reads it
+def test_a_date_may_be_text_or_what_yaml_makes_of_it(given: object) -> None:
+    assert parse(base_date=given).base_date == date(2020, 1, 2)
 
 
 def test_null_leaves_an_optional_rule_out() -> None:

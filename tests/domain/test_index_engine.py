@@ -248,6 +248,20 @@ def test_stock_merger_gives_acquirer_shares_to_a_market_cap_index() -> None:
     assert levels(equal) == [100, 110]
 
 
+def test_changes_of_one_reason_at_one_session_are_one_row() -> None:
+    market = market_of(
+        {"A": [10, NAN], "B": [20, NAN], "C": [70, 77]},
+        actions_of(("A", 1, "merger_stock", 0.5, "C"), ("B", 1, "merger_stock", 0.5, "ELSEWHERE")),
+        shares=shares_of({"A": 100, "B": 100, "C": 100}),
+    )
+    result = calculate(definition(weighting=MARKET_CAP), market)
+    row = change(result, "merger")
+    assert row["detail"] == "-A into C 0.5; -B"
+    assert (row["market_value_before"], row["market_value_after"]) == (10_000, 10_500)
+    assert (row["divisor_before"], row["divisor_after"]) == (100, 105)
+    assert levels(result) == [100, 110]
+
+
 def test_symbol_change_carries_the_position_over() -> None:
     frames = frames_of(
         {"FB": [10, 10, NAN], "META": [NAN, NAN, 12], "B": [10, 10, 10]},
@@ -321,6 +335,13 @@ def test_fast_entry_by_rank_admits_only_the_largest() -> None:
     rule = {"weighting": MARKET_CAP, "fast_entry": {"after": 1, "rank": 2}}
     result = calculate(definition(**rule), Market.from_frames(frames))
     assert result.constituents["symbol"].tolist() == ["A", "A", "A", "BIG", "A", "BIG"]
+
+
+def test_fast_entry_into_a_price_weighted_index_is_one_share() -> None:
+    frames = frames_of({"A": [10.0] * 4, "NEW": [NAN, 30, 30, 60]}, members=members_of(["A", "NEW"], NEW=(1, None)))
+    result = calculate(definition(weighting="price", fast_entry={"after": 1}), Market.from_frames(frames))
+    assert levels(result) == [100, 100, 100, 175]
+    assert result.constituents["shares"].tolist() == [1] * 6
 
 
 @pytest.mark.parametrize(("rule", "counts"), [("immediate", [2, 2, 1, 1]), ("next_rebalance", [2, 2, 2, 2])])

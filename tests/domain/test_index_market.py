@@ -67,7 +67,9 @@ def test_share_counts_follow_splits_until_the_next_count() -> None:
     """100 shares counted before; 2:1 on session 1; recounted as 190 on session 3; 3:1 on the day of the recount 4."""
     shares = shares_of({"A": 100.0})
     counted = pd.DataFrame({"symbol": "A", "effective_date": sessions(5)[[3, 4]], "shares": [190.0, 570.0]})
-    actions = actions_of(("A", 1, "split", 2.0), ("A", 2, "stock_dividend", 0.05), ("A", 4, "split", 3.0))
+    actions = actions_of(
+        ("A", 1, "split", 2.0), ("A", 2, "stock_dividend", 0.05), ("A", 4, "split", 3.0), ("OTHER", 1, "split", 9.0)
+    )
     market = market_of({"A": [1.0] * 5}, actions, shares=pd.concat([shares, counted]))
     assert market.shares_outstanding is not None
     assert market.shares_outstanding.ravel() == pytest.approx([100, 200, 210, 190, 570])

@@ -63,7 +63,7 @@ DEFINITIONS = {
 any_definition = st.sampled_from(sorted(DEFINITIONS))
 seeds = st.integers(0, 2**32 - 1)
 # A seed has no structure that shrinking could simplify.
-examples = settings(max_examples=25, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+examples = settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 
 
 def frames_for(name: str, seed: int) -> MarketFrames:
@@ -259,7 +259,7 @@ def test_nothing_after_the_last_session_is_read(seed: int, name: str, at: int) -
         pd.testing.assert_frame_equal(getattr(one, frame), getattr(two, frame), check_exact=True)
 
 
-@settings(examples, max_examples=40)
+@settings(examples, max_examples=30)
 @given(seeds, st.sampled_from(["equal", "price", "market_cap"]), st.sampled_from([0, 2, 20]), st.booleans())
 def test_engine_agrees_with_chained_portfolio_returns(seed: int, weighting: str, limit: int, to_zero: bool) -> None:
     frames = random_frames(seed)
@@ -274,7 +274,7 @@ def test_generated_markets_hold_every_kind_of_event() -> None:
     """The properties mean little if the generator stays tame."""
     kinds: set[str] = set()
     reasons: set[str] = set()
-    for seed in range(40):
+    for seed in range(25):
         frames = random_frames(seed)
         kinds |= set(frames.actions["kind"])
         result = calculate(definition(rebalance=MONTHLY, missing_price={"limit": 3}), Market.from_frames(frames))

@@ -57,8 +57,6 @@ class Book:
 
     def find(self, columns: IntArray) -> tuple[BoolArray, IntArray]:
         """Which of these columns are constituents, and where those stand in the arrays."""
-        if not len(self.columns):
-            return np.zeros(len(columns), np.bool_), np.empty(0, np.int64)
         at = np.minimum(np.searchsorted(self.columns, columns), len(self.columns) - 1)
         held = self.columns[at] == columns
         return held, at[held]

@@ -170,15 +170,15 @@ class Recorder:
 
     def divisor_change(self, change: DivisorChange) -> None:
         """Add a divisor change; one of the same reason at the same session becomes part of the first."""
-        for at, first in enumerate(self._changes[-8:], start=max(0, len(self._changes) - 8)):
-            if (first.position, first.reason) == (change.position, change.reason):
-                self._changes[at] = first._replace(
-                    divisor_after=change.divisor_after,
-                    market_value_after=change.market_value_after,
-                    detail=f"{first.detail}; {change.detail}",
-                )
-                return
-        self._changes.append(change)
+        first = self._changes[-1] if self._changes else None
+        if first is None or (first.position, first.reason) != (change.position, change.reason):
+            self._changes.append(change)
+            return
+        self._changes[-1] = first._replace(
+            divisor_after=change.divisor_after,
+            market_value_after=change.market_value_after,
+            detail=f"{first.detail}; {change.detail}",
+        )
 
     def rebalance(self, rebalance: Rebalance) -> None:
         """Add a rebalance."""
