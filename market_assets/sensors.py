@@ -252,10 +252,7 @@ def _failed_blocking_checks(context: RunFailureSensorContext) -> list[CheckFailu
     ).records
     failures = []
     for record in records:
-        event = record.event_log_entry.dagster_event
-        if event is None:
-            continue
-        result = event.asset_check_evaluation_data
+        result = record.event_log_entry.get_dagster_event().asset_check_evaluation_data
         if result.blocking and not result.passed:
             asset = result.asset_key.to_user_string()
             failures.append(CheckFailure(asset, result.check_name, result.partition, result.description or ""))

@@ -47,6 +47,23 @@ def test_special_weekend_sessions_are_partitions_and_their_neighbours_are_not() 
     assert "2023-11-12" in keys(session_partitions(calendars("XBOM"), date(2023, 11, 1)), utc("2024-01-01 00:00"))
 
 
+def test_special_sessions_in_every_month_leave_the_other_days_of_that_weekday_closed(tmp_path: Path) -> None:
+    saturdays = [str(day.date()) for day in pd.date_range("2024-01-01", "2024-12-31", freq="WOM-1SAT")]
+    overrides = tmp_path / "overrides.csv"
+    rows = [f"XNYS,{day},special_session,,,test" for day in saturdays]
+    overrides.write_text("\n".join(["exchange,session,kind,opens_at,closes_at,reason", *rows]))
+    start = date(2024, 1, 2)
+    partitions = session_partitions(load_calendars(["XNYS"], start, overrides, TODAY), start)
+    listed = pd.DatetimeIndex(keys(partitions, utc("2025-01-01 00:00")))
+    assert listed[listed.day_of_week == 5].strftime("%Y-%m-%d").tolist() == saturdays
+    assert not (listed.day_of_week == 6).any()
+
+
+def test_without_an_override_file_the_calendar_is_as_published() -> None:
+    (bombay,) = load_calendars(["XBOM"], date(2024, 1, 1), None, TODAY)
+    assert not bombay.is_session(date(2024, 3, 2))
+
+
 def test_weekends_stay_closed_for_ever_where_no_exchange_ever_trades_on_one() -> None:
     partitions = session_partitions(calendars("XNYS"), date(2026, 1, 2))
     years_ahead = pd.DatetimeIndex(keys(partitions, utc("2036-01-01 00:00")))
@@ -114,10 +131,10 @@ def test_every_session_of_new_york_has_closed_before_it_becomes_a_partition() ->
 
 def test_forty_years_of_keys_take_well_under_a_second() -> None:
     start = date(1986, 3, 3)
-    began = time.perf_counter()
+    began = time.process_time()
     partitions = session_partitions(calendars("XNYS", "XBOM", start=start), start)
     assert len(keys(partitions, utc("2026-11-21 12:00"))) > 10_000
-    assert time.perf_counter() - began < 3  # 0.4 s on an idle core
+    assert time.process_time() - began < 5  # 0.4 s on an idle core; the rest is for coverage and a busy machine
     assert partitions.exclusions is not None
     assert len(partitions.exclusions) < 1_500  # each lookup Dagster caches hashes them all
 
