@@ -113,17 +113,18 @@ class Market:
             SchemaMismatch: several bars of one symbol and session, or a missing column.
         """
         members, bars = frames.members, frames.bars
-        symbols = sorted({*members["symbol"], *bars["symbol"]})
+        symbols = sorted({*members["symbol"].unique(), *bars["symbol"].unique()})
         grid = _Grid(frames.sessions.to_numpy("datetime64[D]"), symbols)
         facts = members.sort_values("member_from").groupby("symbol")[["exchange", "currency"]].last().reindex(symbols)
         currency = tuple(facts["currency"].fillna(index_currency))
+        close, volume = grid.bars(bars)
         return cls(
             sessions=grid.sessions,
             symbols=tuple(symbols),
-            close=grid.cells(bars, "close"),
+            close=close,
             member=grid.intervals(members),
             events=index_events(frames.actions, grid.sessions, symbols),
-            volume=grid.cells(bars, "volume") if "volume" in bars.columns else None,
+            volume=volume,
             fx=grid.rates(frames.fx, currency, index_currency),
             shares_outstanding=None if frames.shares is None else grid.share_counts(frames.shares, frames.actions),
             free_float=None if frames.free_float is None else grid.latest(frames.free_float, "factor"),
@@ -179,24 +180,31 @@ class _Grid:
         self._names = pd.Index(symbols)
 
     def columns(self, frame: pd.DataFrame) -> npt.NDArray[np.intp]:
-        return self._names.get_indexer(pd.Index(frame["symbol"]))
+        """Column of each row's symbol, -1 for one that has none."""
+        code, names = pd.factorize(frame["symbol"])
+        return self._names.get_indexer(names)[code]
 
-    def cells(self, frame: pd.DataFrame, value: str) -> FloatArray:
-        """One value per (session, symbol) row; rows outside the sessions are left out."""
-        out = np.full((len(self.sessions), len(self._names)), np.nan)
+    def bars(self, frame: pd.DataFrame) -> tuple[FloatArray, FloatArray | None]:
+        """Close and, if there is one, volume of each session and symbol; bars outside the sessions are left out."""
         day = frame["session"].to_numpy("datetime64[D]")
         row = np.searchsorted(self.sessions, day)
         inside = np.flatnonzero(row < len(self.sessions))
         inside = inside[self.sessions[row[inside]] == day[inside]]
-        flat = row[inside] * len(self._names) + self.columns(frame)[inside]
-        seen = np.bincount(flat, minlength=out.size)
+        cell = row[inside] * len(self._names) + self.columns(frame)[inside]
+        shape = (len(self.sessions), len(self._names))
+        seen = np.bincount(cell, minlength=shape[0] * shape[1])
         if (seen > 1).any():
-            at, column = divmod(int(np.argmax(seen > 1)), len(self._names))
+            at, column = divmod(int(np.argmax(seen > 1)), shape[1])
             raise SchemaMismatch(
                 f"{self._names[column]} has several bars on {self.sessions[at]}; keep one source per bar"
             )
-        out.flat[flat] = frame[value].to_numpy(np.float64)[inside]
-        return out
+
+        def placed(values: pd.Series) -> FloatArray:
+            out = np.full(shape, np.nan)
+            out.flat[cell] = values.to_numpy(np.float64)[inside]
+            return out
+
+        return placed(frame["close"]), placed(frame["volume"]) if "volume" in frame.columns else None
 
     def intervals(self, members: pd.DataFrame) -> BoolArray:
         """Membership from member_from through member_to."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime
 from typing import Any, Final, Literal
 
@@ -62,7 +62,7 @@ def _build(kind: type, raw: object, key: str) -> Any:
     unknown = [name for name in raw if name not in hints]
     if unknown:
         raise _Unusable(_join(key, str(unknown[0])), None, "unknown key", ", ".join(hints))
-    required = [field.name for field in fields(kind) if field.name in {"id", "base_date"}]
+    required = [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
     missing = [name for name in required if name not in raw]
     if missing:
         raise _Unusable(_join(key, missing[0]), None, "is required")
