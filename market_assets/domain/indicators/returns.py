@@ -66,7 +66,15 @@ def _simple_return(length: int) -> Indicator:
         function=simple_return,
         inputs=("close",),
         parameters={"length": length},
-        outputs=(Output(name, RATIO, f"Simple total return over {length} sessions.", length, bounds=(-1.0, None)),),
+        outputs=(
+            Output(
+                name,
+                RATIO,
+                f"Simple total return over {length} session{'s' if length > 1 else ''}.",
+                length,
+                bounds=(-1.0, None),
+            ),
+        ),
         formula=f"close(t) / close(t-{length}) - 1",
         source="Campbell, Lo, MacKinlay, The Econometrics of Financial Markets (1997), section 1.4",
     )
