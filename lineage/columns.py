@@ -55,6 +55,10 @@ class SqlLineage:
     columns: Mapping[str, tuple[ColumnSource, ...]]
     rows: tuple[ColumnSource, ...] = ()
 
+    def values(self, column: str) -> list[tuple[str, str]]:
+        """Source columns (table, column) whose values go into an output column, each once, sorted."""
+        return sorted({(source.table, source.column) for source in self.columns[column] if source.use in DIRECT})
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON: {"columns": {column: [[table, column, use], ...]}, "rows": [[table, column, use], ...]}."""
         return {
@@ -79,10 +83,8 @@ def column_lineage_from_sql(sql: str, catalog: Catalog) -> dict[str, list[tuple[
     Raises:
         ColumnLineageError: see `analyse_sql`.
     """
-    return {
-        column: sorted({(source.table, source.column) for source in sources if source.use in DIRECT})
-        for column, sources in analyse_sql(sql, catalog).columns.items()
-    }
+    found = analyse_sql(sql, catalog)
+    return {column: found.values(column) for column in found.columns}
 
 
 def analyse_sql(sql: str, catalog: Catalog) -> SqlLineage:

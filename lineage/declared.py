@@ -31,13 +31,18 @@ _INPUT_TAG = "dagster/input_data_version/"
 
 @dataclass(frozen=True)
 class DeclaredAsset:
-    """An asset as its definition has it. Keys are Dagster's user strings: parts joined by a slash."""
+    """An asset as its definition has it. Keys are Dagster's user strings: parts joined by a slash.
+
+    Attributes:
+        executable: whether runs write it; False for views and for assets that somebody else writes.
+    """
 
     key: str
     parents: tuple[str, ...] = ()
     metadata: Mapping[str, object] = field(default_factory=dict)
     description: str | None = None
     owners: tuple[str, ...] = ()
+    executable: bool = True
 
 
 Declared = Mapping[str, DeclaredAsset]
@@ -56,6 +61,7 @@ def declared_assets(source: Definitions | RepositoryDefinition | BaseAssetGraph[
             metadata=node.metadata,
             description=node.description,
             owners=tuple(node.owners),
+            executable=node.is_executable,
         )
         for node in graph.asset_nodes
     }

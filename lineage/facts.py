@@ -91,32 +91,32 @@ def column_lineage(sources: Mapping[str, Sequence[str]]) -> TableColumnLineage:
 
 
 def sql_metadata(
-    sql: str, lineage: SqlLineage, assets: Mapping[str, AssetKey] | None = None
+    sql: str, lineage: SqlLineage | None, assets: Mapping[str, AssetKey] | None = None
 ) -> dict[str, MetadataValue]:
     """SQL and its column lineage, as metadata of a materialization.
 
     Args:
         sql: the statement that ran.
-        lineage: what `lineage.columns.analyse_sql` found in it.
+        lineage: what `lineage.columns.analyse_sql` found in it; None when it could not be analysed.
         assets: asset key of each table name; when given, Dagster's own column lineage is added for its UI.
 
     Returns:
-        `lineage/sql`, `lineage/columns` and, with `assets`, `dagster/column_lineage`.
+        `lineage/sql`, with `lineage` also `lineage/columns`, and with `assets` also `dagster/column_lineage`.
     """
     from dagster import MetadataValue, TableColumnDep, TableColumnLineage
 
-    metadata: dict[str, MetadataValue] = {
-        SQL: MetadataValue.text(sql),
-        COLUMNS: MetadataValue.json(lineage.to_dict()),
-    }
+    metadata: dict[str, MetadataValue] = {SQL: MetadataValue.text(sql)}
+    if lineage is None:
+        return metadata
+    metadata[COLUMNS] = MetadataValue.json(lineage.to_dict())
     if assets is not None:
         deps = {
             column: [
-                TableColumnDep(asset_key=assets[source.table], column_name=source.column)
-                for source in sources
-                if source.table in assets
+                TableColumnDep(asset_key=assets[table], column_name=source)
+                for table, source in lineage.values(column)
+                if table in assets
             ]
-            for column, sources in lineage.columns.items()
+            for column in lineage.columns
         }
         metadata[COLUMN_LINEAGE] = MetadataValue.column_lineage(TableColumnLineage(deps_by_column=deps))
     return metadata

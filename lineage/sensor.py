@@ -1,6 +1,6 @@
 """The two ways in: a sensor for the daemon, and one call for the end of a command.
 
-Both do the same pass, collect and then deliver, and may run at the same time in different processes.
+Both do the same pass (views, collect, deliver) and may run at the same time in different processes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class LineagePass:
 def collect_and_deliver(
     instance: DagsterInstance, connection: psycopg.Connection, config: LineageConfig, declared: Declared
 ) -> LineagePass:
-    """Collect everything that is in the event log and deliver what is due.
+    """Tell Dagster about new views, collect everything that is in the event log, and deliver what is due.
 
     Args:
         instance: whose event log is read.
@@ -62,7 +62,10 @@ def collect_and_deliver(
     from lineage.collector import collect
     from lineage.relay import Relay
     from lineage.transports import open_transport
+    from lineage.views import report_views
 
+    report_views(instance, connection, declared)
+    connection.commit()
     collected = collect(instance, connection, config, declared)
     transport = open_transport(config.transport)
     if transport is None:

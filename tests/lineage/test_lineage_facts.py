@@ -35,6 +35,10 @@ def test_sql_metadata_feeds_dagsters_own_view_of_lineage_too() -> None:
     shown = metadata[facts.COLUMN_LINEAGE].value
     assert isinstance(shown, TableColumnLineage)
     assert {dep.asset_key for dep in shown.deps_by_column["mean_sma"]} == {AssetKey("indicators")}
+    twice = "select case when close > 1 then close end + lag(close) over (order by close) as x from market.raw.prices"
+    shown = facts.sql_metadata(twice, analyse_sql(twice, CATALOG), ASSET_BY_TABLE)[facts.COLUMN_LINEAGE].value
+    assert isinstance(shown, TableColumnLineage)
+    assert len(shown.deps_by_column["x"]) == 1, "Dagster refuses a source that is named twice"
     assert facts.COLUMN_LINEAGE not in facts.sql_metadata(MART_SQL, analyse_sql(MART_SQL, CATALOG))
 
 
