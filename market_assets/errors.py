@@ -5,6 +5,7 @@
     │   ├── SourceUnavailable          vendor down, reset, timed out, 5xx
     │   ├── RateLimited                vendor said slow down; carries retry_after
     │   └── WarehouseUnavailable       database restarting or refusing connections
+    ├── AlertNotDelivered              (alerts.py) the alert webhook did not take the message
     └── TerminalError                  another try gives the same answer
         ├── ConfigError                file, key, value and what is allowed
         ├── InputError                 a universe row, CLI argument or data file that cannot be used

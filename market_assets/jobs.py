@@ -6,6 +6,7 @@ from dagster import AssetSelection, define_asset_job, in_process_executor
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from market_assets.assets.ingest import CORPORATE_ACTIONS, RAW_PRICES, SECURITIES
+from market_assets.automation import COMPLETE_RUN_TAG
 from market_assets.runs import JOB
 
 Jobs = tuple[UnresolvedAssetJobDefinition, UnresolvedAssetJobDefinition, UnresolvedAssetJobDefinition]
@@ -20,6 +21,7 @@ def build_jobs() -> Jobs:
             JOB,
             selection=executable,
             description="Every asset from vendor bars to marts, for the partitions of the run.",
+            tags={COMPLETE_RUN_TAG: "true"},
             executor_def=in_process_executor,
         ),
         define_asset_job(
@@ -32,6 +34,7 @@ def build_jobs() -> Jobs:
             "recompute",
             selection=executable - vendor | AssetSelection.checks_for_assets(RAW_PRICES),
             description="Everything computed from vendor data, gated by the checks of that data.",
+            tags={COMPLETE_RUN_TAG: "true"},
             executor_def=in_process_executor,
         ),
     )

@@ -31,6 +31,7 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from market_assets.automation import COMPLETE_RUN_TAG
 from market_assets.errors import InputError
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def execute(
     keys = selected_assets(definitions, selection)
     graph = definitions.resolve_asset_graph()
     partitioned = any(graph.get(key).is_partitioned for key in keys)
+    downstream = AssetSelection.assets(*keys).downstream().resolve(graph) & graph.executable_asset_keys
     job = definitions.resolve_job_def(JOB).get_subset(asset_selection=keys)
     run = instance.create_run_for_job(
         job_def=job,
@@ -141,6 +143,7 @@ def execute(
         tags={
             PROCESS_TAG: this_process(),
             **({RANGE_START: start, RANGE_END: end} if partitioned else {}),
+            **({COMPLETE_RUN_TAG: "true"} if downstream <= keys else {}),
             **(tags or {}),
         },
         remote_job_origin=_origin(),
@@ -168,6 +171,8 @@ def _note(event: DagsterEvent, outcome: RunOutcome) -> None:
         outcome.errors[event.step_key] = described or (error.message.strip() if error else "no message")
     elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
         check = event.asset_check_evaluation_data
+        if check.partition is not None:
+            return  # a single failing session; the check's own result follows
         if check.passed:
             outcome.checks_passed += 1
         else:

@@ -1,4 +1,4 @@
-"""Fixtures every test may use: an embedded PostgreSQL of the test run's own, migrated databases, a Dagster instance.
+"""Fixtures every test may use: an embedded PostgreSQL of the run's own, migrated databases, a Dagster instance.
 
 Databases are cloned from a template that is migrated once, so a fresh warehouse costs a tenth of a second.
 """
@@ -53,10 +53,14 @@ def pg_server() -> Iterator[TestServer]:
     folder.chmod(0o755)
     server = EmbeddedServer(folder / "postgres")
     server.start()
+    with connect(server.url("postgres"), autocommit=True) as connection:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # the data do not outlive the run
+            connection.execute(f"alter system set {setting} = off")
+        connection.execute("select pg_reload_conf()")
     try:
         yield TestServer(server)
     finally:
-        server.stop()
+        server.stop(immediate=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 

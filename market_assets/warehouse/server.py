@@ -51,6 +51,15 @@ def masked(url: str) -> str:
     return urlunsplit(parts._replace(netloc=netloc, query=urlencode(query, safe="/*")))
 
 
+def without_password(url: str) -> tuple[str, str | None]:
+    """libpq conninfo of `url` without its password, and the password."""
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    parameters = conninfo_to_dict(url)
+    password = parameters.pop("password", None)
+    return make_conninfo("", **parameters), None if password is None else str(password)
+
+
 def with_database(url: str, database: str) -> str:
     """`url` with its database name replaced."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{quote(database)}"))
@@ -170,17 +179,20 @@ class EmbeddedServer:
                 else:
                     return
 
-    def stop(self) -> bool:
-        """Stop the server and wait for it; False when none ran."""
+    def stop(self, *, immediate: bool = False) -> bool:
+        """Stop the server and wait for it; False when none ran.
+
+        Args:
+            immediate: without writing a checkpoint; the next start replays the log.
+        """
         info = self._postmaster()
         if info is None:
             return False
         import psutil
 
         server = psutil.Process(info.pid)
-        server.send_signal(
-            signal.SIGINT
-        )  # PostgreSQL's "fast shutdown": roll back what is open, then write a checkpoint
+        # SIGINT: roll back what is open, then write a checkpoint ("fast shutdown"). SIGQUIT: "immediate shutdown".
+        server.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)
         server.wait(timeout=RECOVERY_SECONDS)
         return True
 
