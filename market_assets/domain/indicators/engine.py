@@ -18,8 +18,9 @@ from market_assets.domain.indicators.definition import Array, Indicator, Output
 from market_assets.domain.indicators.registry import BASE, carry_columns, output_named, select
 from market_assets.domain.indicators.table import FACTORS, BarTable, Mask, Rows
 
-# Rows in one batch: its arrays (64 kB each) stay in the processor's cache through some three hundred operations.
-BATCH_ROWS = 8_192
+# Rows in one batch. Fewer, and the calls cost more than the arithmetic; many more, and the arrays (128 kB each) leave
+# the processor's cache between operations. Measured on 505 symbols x 1,258 sessions: 4,096 rows +25 %, 16,384 best.
+BATCH_ROWS = 16_384
 
 
 def compute(bars: pd.DataFrame, *, indicators: Iterable[str] = BASE, carry: pd.DataFrame | None = None) -> pd.DataFrame:
