@@ -11,9 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 from dagster import DagsterInstance, Definitions
+from lineage_receiver import Receiver
+from lineage_world import CONFIG, DEFINITIONS, Events, Observe, stored
 from psycopg import sql
-from receiver import Receiver
-from world import CONFIG, DEFINITIONS, Events, Observe, stored
 
 from lineage.collector import collect
 from lineage.declared import declared_assets

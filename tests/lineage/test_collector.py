@@ -18,7 +18,7 @@ from dagster import (
     MaterializeResult,
     asset,
 )
-from world import CONFIG, DEFINITIONS, definitions, run, stored
+from lineage_world import CONFIG, DEFINITIONS, definitions, run, stored
 
 from lineage import collector, outbox
 from lineage.collector import collect

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from world import CONFIG
+from lineage_world import CONFIG
 
 from lineage.config import TransportConfig, postgres_names
 from lineage.declared import AssetFacts

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from dagster import AssetKey, AssetMaterialization, AssetSpec, Definitions, TableColumn, TableColumnLineage, TableSchema
-from world import ASSET_BY_TABLE, CATALOG, DEFINITIONS, MART_SQL
+from lineage_world import ASSET_BY_TABLE, CATALOG, DEFINITIONS, MART_SQL
 
 from lineage import facts
 from lineage.columns import analyse_sql

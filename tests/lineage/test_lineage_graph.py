@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from dagster import DagsterInstance
-from world import CONFIG, DEFINITIONS, run
+from lineage_world import CONFIG, DEFINITIONS, run
 
 from lineage.collector import collect
 from lineage.declared import declared_assets

@@ -21,8 +21,8 @@ from dagster import (
     SkipReason,
     build_sensor_context,
 )
-from receiver import Fault, Receiver
-from world import CONFIG, DEFINITIONS, run, stored
+from lineage_receiver import Fault, Receiver
+from lineage_world import CONFIG, DEFINITIONS, run, stored
 
 from lineage.collector import collect
 from lineage.config import LineageConfig, TransportConfig
@@ -97,7 +97,7 @@ import os, sys, time
 from pathlib import Path
 from dagster import AssetExecutionContext, AssetMaterialization
 from market_assets.instance import instance_for
-import world
+import lineage_world as world
 
 def half(context: AssetExecutionContext):
     for key in context.partition_keys[:2]:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 import psycopg
 import pytest
-from receiver import Fault, Receiver
+from lineage_receiver import Fault, Receiver
 
 from lineage import outbox
 from lineage.config import DeliveryPolicy, TransportConfig

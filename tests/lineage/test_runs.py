@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from dagster import AssetExecutionContext, AssetMaterialization, BackfillPolicy, DagsterInstance, asset
+from lineage_world import DAYS, MART_SQL, RANGE, Events, Observe, definitions, run
 from openlineage_spec import check_event
-from world import DAYS, MART_SQL, RANGE, Events, Observe, definitions, run
 
 
 @pytest.fixture(scope="module")

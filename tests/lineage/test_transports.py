@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from receiver import Fault, Receiver
+from lineage_receiver import Fault, Receiver
 
 from lineage.config import TransportConfig
 from lineage.errors import TerminalDeliveryError, TransientDeliveryError

@@ -9,7 +9,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 from dagster import AssetKey, AssetSpec, DagsterInstance, Definitions, TableColumnLineage
-from world import CONFIG, DEFINITIONS, run
+from lineage_world import CONFIG, DEFINITIONS, run
 
 from lineage.catalog import read_catalog, read_views
 from lineage.collector import collect
