@@ -9,6 +9,7 @@ from lineage.declared import declared_assets
 from lineage.sensor import LineagePass, build_lineage_sensor, collect_and_deliver
 from market_assets.config import HttpTransport
 from market_assets.settings import secret
+from market_assets.warehouse import tables
 from market_assets.warehouse.connection import connect
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def lineage_config(platform: Platform) -> LineageConfig:
     return LineageConfig(
         dataset_namespace=namespace,
         database=database,
+        database_names={tables.DATABASE: database},
         job_namespace=settings.namespace,
         partition_field="session",
         transport=_transport(platform),

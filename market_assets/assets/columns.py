@@ -71,6 +71,8 @@ MEANINGS: Final[Mapping[str, Mapping[str, Meaning]]] = {
         "weight": ("share of the index market value at the close", "fraction"),
         "price": ("close used, carried when suspended", "currency per share"),
         "contribution": ("part of the session's price return", "fraction"),
+        "fx_rate": ("index currency per unit of the price's currency", "rate"),
+        "carried_sessions": ("sessions since the price used was traded; 0 = today", "sessions"),
     },
 }
 
@@ -105,17 +107,42 @@ def _meanings(table: VersionedTable) -> Mapping[str, Meaning]:
 
 def indicator_lineage() -> TableColumnLineage:
     """Each indicator column with the adjusted bar columns its function reads; all depend on the adjustment."""
-    from market_assets.domain.indicators import REGISTRY
+    from market_assets.domain.indicators import BASE
+    from market_assets.domain.indicators.registry import select
 
     view = "int_adjusted_bar"
-    adjusted = {"volume": "adj_volume", **{name: f"adj_{name}" for name in ("open", "high", "low", "close")}}
     sources = {"symbol": [f"{view}.symbol"], "session": [f"{view}.session"]}
-    for entry in REGISTRY.values():
-        columns = [f"{view}.{adjusted[name]}" for name in entry.inputs if name in adjusted]
+    for entry in select(BASE):
+        columns = [f"{view}.{name}" for name in entry.inputs]
+        if "volume" in entry.inputs:
+            columns.append(f"{view}.forward_split_factor")
+        if set(entry.inputs) != {"volume"}:
+            columns.append(f"{view}.forward_price_factor")
         for output in entry.outputs:
-            factors = ["price_factor"] * bool(output.price_degree) + ["volume_factor"] * bool(output.volume_degree)
-            sources[output.name] = columns + [f"{view}.{factor}" for factor in factors]
+            sources[output.name] = columns
     return column_lineage(sources)
+
+
+def verify_lineage(url: str, table: VersionedTable, declared: TableColumnLineage) -> None:
+    """Check declared column lineage against the columns that the table really has.
+
+    Raises:
+        SchemaMismatch: a column without a declaration, or a declaration without a column.
+    """
+    from lineage.columns import verify
+    from lineage.errors import ColumnLineageError
+    from market_assets.errors import SchemaMismatch
+    from market_assets.warehouse.connection import connect
+
+    with connect(url) as connection:
+        rows = connection.execute(
+            "select column_name from information_schema.columns where table_schema = %s and table_name = %s",
+            (table.schema, table.name),
+        ).fetchall()
+    try:
+        verify(table.qualified, declared.deps_by_column, {name for (name,) in rows} - set(tables.VERSION_COLUMNS))
+    except ColumnLineageError as error:
+        raise SchemaMismatch(str(error)) from error
 
 
 def index_lineage(asset: str) -> TableColumnLineage:
@@ -126,6 +153,7 @@ def index_lineage(asset: str) -> TableColumnLineage:
     if asset == "index_values":
         return column_lineage(
             {
+                "index_id": [],
                 "session": ["raw_prices.session"],
                 "price_return": level,
                 "total_return": level,
@@ -137,11 +165,14 @@ def index_lineage(asset: str) -> TableColumnLineage:
         )
     return column_lineage(
         {
+            "index_id": [],
             "session": ["raw_prices.session"],
             "symbol": ["raw_prices.symbol"],
             "shares": level,
             "weight": level,
             "price": price,
             "contribution": level,
+            "fx_rate": [],
+            "carried_sessions": price,
         }
     )

@@ -15,7 +15,7 @@ from dagster import (
 
 from lineage.facts import COLUMN_LINEAGE, COLUMN_SCHEMA, TABLE_NAME
 from market_assets import plots
-from market_assets.assets.columns import column_schema, indicator_lineage
+from market_assets.assets.columns import column_schema, indicator_lineage, verify_lineage
 from market_assets.assets.results import partitioned_result, write_metadata
 from market_assets.calculation import calculate_indicators
 from market_assets.partitions import run_range
@@ -30,6 +30,7 @@ PLOTTED = ["rsi_14", "return_21", "bollinger_percent_b", "volatility_60"]
 def build_indicators(partitions: DailyPartitionsDefinition, automation: AutomationCondition[Any]) -> AssetsDefinition:
     """The indicators asset: one row per symbol and session, one column per registered output."""
     table = indicator_table()
+    lineage = indicator_lineage()
 
     @asset(
         name=INDICATORS,
@@ -44,12 +45,13 @@ def build_indicators(partitions: DailyPartitionsDefinition, automation: Automati
         metadata={
             TABLE_NAME: f"{DATABASE}.{table.qualified}",
             COLUMN_SCHEMA: column_schema(table),
-            COLUMN_LINEAGE: indicator_lineage(),
+            COLUMN_LINEAGE: lineage,
         },
     )
     def indicators(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult[Any]:
         with classified_errors(context):
-            report = calculate_indicators(platform, *run_range(context), run_id=context.run_id)
+            verify_lineage(platform.warehouse_url, table, lineage)
+            report = calculate_indicators(platform, *run_range(context), run_id=context.run.run_id)
         return partitioned_result(
             context,
             INDICATORS,

@@ -17,7 +17,7 @@ from dagster import (
 
 from lineage.facts import COLUMN_LINEAGE, COLUMN_SCHEMA, TABLE_NAME, tables_metadata
 from market_assets import plots
-from market_assets.assets.columns import column_schema, index_lineage
+from market_assets.assets.columns import column_schema, index_lineage, verify_lineage
 from market_assets.assets.results import partitioned_result, write_metadata
 from market_assets.calculation import calculate_indices
 from market_assets.partitions import run_range
@@ -78,7 +78,9 @@ def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationC
         context: AssetExecutionContext, platform: ResourceParam[Platform]
     ) -> Iterator[MaterializeResult[Any]]:
         with classified_errors(context):
-            report = calculate_indices(platform, *run_range(context), run_id=context.run_id)
+            for table, asset in ((INDEX_VALUE, INDEX_VALUES), (INDEX_CONSTITUENT, INDEX_CONSTITUENTS)):
+                verify_lineage(platform.warehouse_url, table, index_lineage(asset))
+            report = calculate_indices(platform, *run_range(context), run_id=context.run.run_id)
         yield partitioned_result(
             context,
             INDEX_VALUES,

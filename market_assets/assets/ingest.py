@@ -83,7 +83,7 @@ def build_ingest(partitions: DailyPartitionsDefinition) -> AssetsDefinition:
             report = ingest(
                 platform,
                 *_range(context, platform),
-                run_id=context.run_id,
+                run_id=context.run.run_id,
                 only_source=context.run.tags.get(SOURCE_TAG),
                 write=selected,
             )

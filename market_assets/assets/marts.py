@@ -1,11 +1,13 @@
 """The dbt marts: one `dbt build` per run, each model an asset and each data test an asset check."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dagster import (
+    AssetCheckKey,
     AssetCheckResult,
     AssetExecutionContext,
+    AssetKey,
     AssetsDefinition,
     AutomationCondition,
     BackfillPolicy,
@@ -15,11 +17,15 @@ from dagster import (
     multi_asset,
 )
 
-from lineage.facts import statistics_metadata
-from market_assets.dbt.project import invoke
+from lineage.catalog import read_catalog
+from lineage.columns import Catalog, analyse_sql
+from lineage.errors import ColumnLineageError
+from lineage.facts import TABLE_NAME, sql_metadata, statistics_metadata
+from market_assets.dbt.project import full_sql, invoke
 from market_assets.dbt.specs import DbtModel, DbtTest
 from market_assets.policy import classified_errors
 from market_assets.resources import Platform
+from market_assets.warehouse.connection import connect
 
 if TYPE_CHECKING:
     from dbt.artifacts.schemas.run import RunResult
@@ -50,15 +56,19 @@ def build_marts(models: Sequence[DbtModel], automation: AutomationCondition[Any]
     ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
         selected = [marts[key] for key in sorted(context.selected_asset_keys)]
         names = [model.spec.key.path[-1] for model in selected]
-        with classified_errors(context):
+        with classified_errors(context), connect(platform.warehouse_url, autocommit=True) as connection:
+            # A run of the daemon and `market backfill` may build at the same time; the lock ends with the connection.
+            connection.execute("select pg_advisory_lock(hashtextextended('market_assets.marts', 0))")
             outcome = invoke(
                 ["build", "--select", *names, "--exclude-resource-type", "unit_test"],
                 platform.warehouse_url,
-                run_id=context.run_id,
+                run_id=context.run.run_id,
                 on_event=_progress(platform, len(names)),
             )
+            catalog, full = read_catalog(connection), full_sql(platform.warehouse_url)
         results = {result.node.unique_id: result for result in outcome}
-        yield from _results(selected, results, context)
+        sources = _Sources(full, catalog, {str(model.spec.metadata[TABLE_NAME]): model.spec.key for model in models})
+        yield from _results(selected, results, sources, set(context.selected_asset_check_keys))
         failed = [model.spec.key.path[-1] for model in selected if _status(results.get(model.unique_id)) not in PASSED]
         if failed:
             reasons = "; ".join(
@@ -72,22 +82,39 @@ def build_marts(models: Sequence[DbtModel], automation: AutomationCondition[Any]
     return marts_assets
 
 
+class _Sources(NamedTuple):
+    """What column lineage is found with: each model's SQL, columns of every table, the asset of each table."""
+
+    sql: Mapping[str, str]
+    catalog: Catalog
+    assets: Mapping[str, AssetKey]
+
+
 def _results(
-    models: Sequence[DbtModel], results: Mapping[str, "RunResult"], context: AssetExecutionContext
+    models: Sequence[DbtModel], results: Mapping[str, "RunResult"], sources: _Sources, wanted: set[AssetCheckKey]
 ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
-    wanted = set(context.selected_asset_check_keys)
     for model in models:
         result = results.get(model.unique_id)
         if result is not None and _status(result) in PASSED:
-            yield MaterializeResult(asset_key=model.spec.key, metadata=_metadata(result))
+            yield MaterializeResult(asset_key=model.spec.key, metadata=_metadata(result, sources))
         for test in model.tests:
             if test.spec.key in wanted:
                 yield _check(test, results.get(test.unique_id))
 
 
-def _metadata(result: "RunResult") -> dict[str, Any]:
+def _metadata(result: "RunResult", sources: _Sources) -> dict[str, Any]:
     rows = int(result.adapter_response.get("rows_affected", 0) or 0)
-    return {"rows_written": rows, "seconds": round(result.execution_time, 3), **statistics_metadata(rows)}
+    sql = sources.sql.get(result.node.unique_id, "")
+    try:
+        lineage = analyse_sql(sql, sources.catalog)
+    except ColumnLineageError:
+        lineage = None  # SQL that the parser does not know; the table's lineage is still complete
+    return {
+        "rows_written": rows,
+        "seconds": round(result.execution_time, 3),
+        **statistics_metadata(rows),
+        **sql_metadata(sql, lineage, sources.assets),
+    }
 
 
 def _check(test: DbtTest, result: "RunResult | None") -> AssetCheckResult:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
 
 console = Console(soft_wrap=True)
 
+_LONGEST_LINE = 10_000
+
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; numbers to the right."""
+    """Print a table; numbers to the right. Piped into a file or program it is as wide as its content."""
     shown = Table(title=title, title_justify="left", box=None, pad_edge=False)
     content = [list(row) for row in rows]
     for position, column in enumerate(columns):
@@ -24,7 +27,12 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
         shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in content:
         shown.add_row(*(_text(value) for value in row))
-    console.print(shown)
+    if console.is_terminal:
+        console.print(shown)
+    else:
+        unlimited = console.options.update(max_width=_LONGEST_LINE)
+        width = Measurement.get(console, unlimited, shown).maximum
+        Console(file=console.file, width=width).print(shown)
     console.print()
 
 

@@ -14,7 +14,7 @@ from market_assets.dbt import project
 from market_assets.errors import TerminalError
 from market_assets.settings import market_home
 from market_assets.warehouse.migrate import create_database, migrate
-from market_assets.warehouse.server import EmbeddedServer, dagster_url, database_urls, masked
+from market_assets.warehouse.server import EmbeddedServer, dagster_url, database_urls, masked, without_password
 
 
 def prepare() -> str:
@@ -40,8 +40,11 @@ def psql(query: str | None) -> int:
     )
     if program is None:
         raise TerminalError("psql is not on the PATH; install the PostgreSQL client")
-    arguments = [program, urls.market, *(["-v", "ON_ERROR_STOP=1", "-c", query] if query else [])]
-    return subprocess.run(arguments, check=False).returncode  # noqa: S603 - psql with the user's own statement
+    # The password goes through the environment: arguments are there for every user of the machine to read.
+    target, password = without_password(urls.market)
+    environment = {**os.environ, **({"PGPASSWORD": password} if password else {})}
+    arguments = [program, target, *(["-v", "ON_ERROR_STOP=1", "-c", query] if query else [])]
+    return subprocess.run(arguments, check=False, env=environment).returncode  # noqa: S603 - the user's own statement
 
 
 def run_dbt(arguments: Sequence[str]) -> int:

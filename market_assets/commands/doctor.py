@@ -34,7 +34,7 @@ def examine() -> int:
 
 
 def find() -> Iterator[Finding]:
-    """Look at configuration, universe, calendars, sources, database, migrations and dbt, in this order.
+    """Look at configuration, universe, calendars, sources, indices, database, migrations, dbt and Dagster's graph.
 
     What depends on something broken is not looked at.
     """
@@ -52,7 +52,10 @@ def find() -> Iterator[Finding]:
     yield database
     if database.ok:
         yield _look("migrations", _migrations)
-    yield _look("dbt", _dbt)
+    dbt = _look("dbt", _dbt)
+    yield dbt
+    if universe.ok and dbt.ok:
+        yield _look("assets", _assets)
 
 
 def _look(subject: str, examine_it: Callable[[], str]) -> Finding:
@@ -124,7 +127,13 @@ def _migrations() -> str:
 
 def _dbt() -> str:
     from market_assets.dbt.project import manifest
-    from market_assets.dbt.specs import read_models
 
-    models = read_models(manifest())
-    return f"{len(models)} models, {sum(len(model.tests) for model in models)} data tests"
+    kinds = [node["resource_type"] for node in manifest()["nodes"].values()]
+    return f"{kinds.count('model')} models, {kinds.count('test')} data tests"
+
+
+def _assets() -> str:
+    from market_assets.definitions import build_definitions
+
+    graph = build_definitions().resolve_asset_graph()
+    return f"{len(graph.executable_asset_keys)} assets, {len(graph.asset_check_keys)} checks"

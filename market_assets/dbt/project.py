@@ -159,6 +159,27 @@ def ensure_views(url: str) -> bool:
     return True
 
 
+def full_sql(url: str) -> dict[str, str]:
+    """The SQL of each mart as a full refresh would run it, by dbt's unique id: what its columns are made of.
+
+    What an incremental build runs reads a temporary table of changed keys instead, which has no lineage. Compiled once
+    for each state of the project.
+    """
+    cache = target_folder() / "full_sql.json"
+    wanted = fingerprint()
+    if cache.exists():
+        stored: dict[str, Any] = json.loads(cache.read_bytes())
+        if stored["fingerprint"] == wanted:
+            sql: dict[str, str] = stored["sql"]
+            return sql
+    outcome = invoke(["compile", "--full-refresh", "--select", "marts"], url, run_id=f"compile-{os.getpid()}")
+    compiled = {str(result.node.unique_id): str(getattr(result.node, "compiled_code", "")) for result in outcome}
+    temporary = cache.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps({"fingerprint": wanted, "sql": compiled}), encoding="utf-8")
+    temporary.replace(cache)
+    return compiled
+
+
 def folders(target: Path) -> list[str]:
     """Options that point dbt at the project and keep its artifacts out of the checkout."""
     root = str(dbt_project())

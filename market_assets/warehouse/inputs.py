@@ -14,8 +14,10 @@ from market_assets.domain.indices import MarketFrames
 from market_assets.warehouse.connection import connect, read_frame
 
 ADJUSTED = (
-    "select b.symbol, b.session, b.adj_open as open, b.adj_high as high, b.adj_low as low, b.adj_close as close, "
-    "b.adj_volume as volume, b.price_factor, b.volume_factor from intermediate.int_adjusted_bar b"
+    "select b.symbol, b.session, b.open * b.forward_price_factor as open, b.high * b.forward_price_factor as high, "
+    "b.low * b.forward_price_factor as low, b.close * b.forward_price_factor as close, "
+    "b.volume / b.forward_split_factor as volume, b.forward_price_factor as price_factor, "
+    "1 / b.forward_split_factor as volume_factor from intermediate.int_adjusted_bar b"
 )
 
 # The lookback counts bars, not days: a suspended symbol reaches further back than its neighbours.
@@ -70,7 +72,7 @@ def last_indicators(url: str, symbols: Sequence[str], before: date, columns: Seq
 
 
 def indicator_bars(url: str, symbols: Sequence[str], carried: pd.DataFrame, lookback: int, end: date) -> pd.DataFrame:
-    """Adjusted bars for `market_assets.domain.indicators.compute`, sorted by (symbol, session).
+    """Input of `market_assets.domain.indicators.compute`: bars on the basis of each symbol's first session.
 
     Args:
         url: libpq URL.

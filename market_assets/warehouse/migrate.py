@@ -11,7 +11,7 @@ from psycopg import sql
 
 from market_assets.errors import TerminalError, WarehouseUnavailable
 from market_assets.warehouse.connection import connect
-from market_assets.warehouse.server import masked, with_database
+from market_assets.warehouse.server import joined, masked, with_database
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -106,7 +106,7 @@ def sqlalchemy_url(url: str) -> str:
     """`url` for SQLAlchemy with psycopg 3; a socket URL gets the host part that SQLAlchemy's users insist on."""
     parts = urlsplit(url)
     netloc = parts.netloc if parts.hostname else f"{parts.netloc}localhost"
-    return parts._replace(scheme="postgresql+psycopg", netloc=netloc).geturl()
+    return joined(parts._replace(scheme="postgresql+psycopg", netloc=netloc))
 
 
 def _engine(url: str) -> Engine:

@@ -7,6 +7,7 @@ It is tuned for the machine it runs on with durability left on (fsync, synchrono
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 import warnings
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import SubprocessError
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from market_assets.errors import ConfigError, WarehouseUnavailable
 from market_assets.settings import market_home, secret
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 RECOVERY_SECONDS = 180.0
 """How long a start may take: a server that was killed replays its log first."""
+
+_PASSWORD_OF_USER = re.compile(r"(://[^:/@]*:).*@")
+_PASSWORD_PARAMETER = re.compile(r"(password\s*=\s*)('[^']*'|[^&\s]*)")
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,11 @@ class DatabaseUrls:
 
 
 def masked(url: str) -> str:
-    """`url` with its password, in the user part or as a parameter, replaced by `***`."""
-    parts = urlsplit(url)
-    netloc = parts.netloc
-    if "@" in netloc:
-        user, host = netloc.rsplit("@", 1)
-        netloc = f"{user.split(':', 1)[0]}:***@{host}" if ":" in user else netloc
-    query = [(key, "***" if key == "password" else value) for key, value in parse_qsl(parts.query)]
-    return urlunsplit(parts._replace(netloc=netloc, query=urlencode(query, safe="/*")))
+    """`url` with its password, in the user part or as a parameter, replaced by `***`.
+
+    A URL that cannot be parsed is what errors show most, so nothing is parsed here: everything up to the last @ goes.
+    """
+    return _PASSWORD_PARAMETER.sub(r"\1***", _PASSWORD_OF_USER.sub(r"\1***@", url))
 
 
 def without_password(url: str) -> tuple[str, str | None]:
@@ -62,7 +63,13 @@ def without_password(url: str) -> tuple[str, str | None]:
 
 def with_database(url: str, database: str) -> str:
     """`url` with its database name replaced."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/{quote(database)}"))
+    return joined(urlsplit(url)._replace(path=f"/{quote(database)}"))
+
+
+def joined(parts: SplitResult) -> str:
+    """The URL of `parts`. Unlike urlunsplit it keeps the slashes of an empty host, which libpq needs."""
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc}{parts.path}{query}"
 
 
 def database_urls() -> DatabaseUrls:
@@ -107,6 +114,14 @@ def dagster_url() -> str:
 
 def _checked(url: str, key: str) -> str:
     parts = urlsplit(url)
+    if parts.netloc.count("@") > 1 or not _has_usable_port(parts):
+        raise ConfigError(
+            "the port is not a number, or the password holds characters that end it early",
+            file="environment",
+            key=key,
+            value=masked(url),
+            allowed="a percent-encoded password: %40 for @, %2F for /, %3A for :, %23 for #, %3F for ?",
+        )
     if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/"):
         raise ConfigError(
             "not a PostgreSQL URL with a database name",
@@ -115,7 +130,14 @@ def _checked(url: str, key: str) -> str:
             value=masked(url),
             allowed="postgresql://user:password@host:5432/market",
         )
-    return urlunsplit(parts._replace(scheme="postgresql"))
+    return joined(parts._replace(scheme="postgresql"))
+
+
+def _has_usable_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
 
 
 class _Postmaster(NamedTuple):

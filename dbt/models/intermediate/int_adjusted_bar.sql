@@ -5,7 +5,9 @@ with factors as (
         symbol,
         array_agg(session order by session) as sessions,
         array_agg(split_factor_before order by session) || cast(1 as double precision) as split_factors,
-        array_agg(dividend_factor_before order by session) || cast(1 as double precision) as dividend_factors
+        array_agg(dividend_factor_before order by session) || cast(1 as double precision) as dividend_factors,
+        cast(1 as double precision) || array_agg(forward_split_factor order by session) as forward_split_factors,
+        cast(1 as double precision) || array_agg(forward_dividend_factor order by session) as forward_dividend_factors
     from {{ ref('int_corporate_action_factor') }}
     group by symbol
 ),
@@ -18,7 +20,13 @@ factored as (
         ) as split_factor,
         coalesce(
             factors.dividend_factors[width_bucket(bar.session, factors.sessions) + 1], 1
-        ) as dividend_factor
+        ) as dividend_factor,
+        coalesce(
+            factors.forward_split_factors[width_bucket(bar.session, factors.sessions) + 1], 1
+        ) as forward_split_factor,
+        coalesce(
+            factors.forward_dividend_factors[width_bucket(bar.session, factors.sessions) + 1], 1
+        ) as forward_dividend_factor
     from {{ ref('int_golden_bar') }} as bar
     left join factors on bar.symbol = factors.symbol
 )
@@ -41,5 +49,8 @@ select
     high * (split_factor * dividend_factor) as adj_high,
     low * (split_factor * dividend_factor) as adj_low,
     close * (split_factor * dividend_factor) as adj_close,
-    volume / split_factor as adj_volume
+    volume / split_factor as adj_volume,
+    forward_split_factor,
+    forward_dividend_factor,
+    forward_split_factor * forward_dividend_factor as forward_price_factor
 from factored
