@@ -210,12 +210,14 @@ def _results(
 
 def _session_evaluation(key: AssetKey, outcome: Outcome, session: date, *, passed: bool) -> AssetCheckEvaluation:
     # `blocking` stays unset: the aggregate decides what goes on, and would otherwise be counted once per session.
+    # The UI shows a partition column only for checks with partitions, so the description begins with the session.
+    found = "holds again" if passed else report.session_detail(outcome, session)
     return AssetCheckEvaluation(
         asset_key=key,
         check_name=outcome.check.name,
         passed=passed,
         severity=report.severity(outcome),
-        description="holds again" if passed else report.session_detail(outcome, session),
+        description=f"{session}: {found}",
         metadata=report.session_metadata(outcome, session),
         partition=session.isoformat(),
     )

@@ -244,7 +244,7 @@ with batch as not materialized (select * from {batch} as current_rows),
 looked_at as (
     select <session> as session, count(*) as looked_at_rows from ({population}) as population group by 1
 ),
-failing as (select <session> as failing_session, failing_row.* from ({failing}) as failing_row),
+failing as materialized (select <session> as failing_session, failing_row.* from ({failing}) as failing_row),
 numbered as (
     select failing.*, row_number() over (partition by failing_session order by {order}) as failing_position
     from failing

@@ -143,7 +143,7 @@ def _level_continuous(limits: IndexThresholds) -> RowCheck:
             market_value_before / nullif(divisor_before, 0) as level_before,
             market_value_after / nullif(divisor_after, 0) as level_after
         from indices.divisor_change
-        where known_to is null and session between {start} and {end}
+        where known_to is null and session between {start} and {end} and reason <> 'base'  -- a base has no level before
     """
     return RowCheck(
         name="level_continuous",

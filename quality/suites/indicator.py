@@ -129,32 +129,29 @@ def _null_only_in_warm_up(warm_up: Mapping[str, int]) -> RowCheck:
         threshold=f"first {min(warm_up.values())} to {longest} bars, by column",
         identify=KEY,
         parameters={"found": _listing(late), "late": _any(late), "any_null": any_null, "longest": longest},
-        # A range may begin in the middle of a warm-up: bars before it count, but no more than the longest warm-up.
+        # Symbol by symbol along the index. A range may begin in the middle of a warm-up: bars before it count, but no
+        # more of them than the longest warm-up has.
         query="""
-            with hollow as (select * from batch where {any_null}),
-            before as (
-                select symbols.symbol, earlier.bars
-                from (select distinct symbol from hollow) as symbols
-                cross join lateral (
-                    select count(*) as bars
-                    from (
-                        select from analytics.indicator
-                        where symbol = symbols.symbol and session < {start} and known_to is null
-                        limit {longest}
-                    ) as counted
-                ) as earlier
-            ),
-            numbered_bar as (
-                select symbol, session, row_number() over (partition by symbol order by session) as bar_in_range
-                from batch
-            ),
-            hollow_bar as (
-                select hollow.*, numbered_bar.bar_in_range + before.bars as bar
-                from hollow
-                inner join numbered_bar using (symbol, session)
-                inner join before using (symbol)
-            )
-            select symbol, session, bar, {found} as columns from hollow_bar where {late}
+            select numbered.symbol, session, bar, {found} as columns
+            from (select distinct symbol from batch where {any_null}) as hollow
+            cross join lateral (
+                select
+                    indicator.*,
+                    row_number() over (order by session) + (
+                        select count(*)
+                        from (
+                            select from analytics.indicator as earlier
+                            where earlier.symbol = hollow.symbol and earlier.session < {start}
+                                and earlier.known_to is null
+                            limit {longest}
+                        ) as before
+                    ) as bar
+                from analytics.indicator
+                where indicator.symbol = hollow.symbol
+                    and indicator.session between {start} and {end}
+                    and indicator.known_to is null
+            ) as numbered
+            where {late}
         """,
     )
 

@@ -142,31 +142,35 @@ def _complete(name: str, severity: Severity, share: float, description: str) -> 
         threshold=f"{share:.0%} of the members of the universe whose exchange was open",
         identify=("symbol", "session"),
         parameters={"share": share},
-        with_={"expected": _EXPECTED, "present": "select distinct symbol, session from batch"},
+        with_={"expected": _EXPECTED},
         population="select session from expected",
-        # Two steps: counting finds the few short sessions fast, only those are compared name by name.
+        # Expected and present bars are stacked and grouped, not joined: a join of two large sets is quadratic when the
+        # statistics of a freshly loaded table make the planner take one of them for small.
         query="""
-            with expected_count as (select session, count(*) as bars from expected group by session),
-            present_count as (
-                select expected.session, count(*) as bars
-                from expected
-                inner join present using (symbol, session)
-                group by expected.session
+            with judged as (
+                select symbol, session, max(exchange) as exchange, bool_or(is_present) as is_present
+                from (
+                    select symbol, session, exchange, false as is_present from expected
+                    union all
+                    select symbol, session, null, true from batch
+                ) as stacked
+                group by symbol, session
+                having max(exchange) is not null
             ),
-            short as materialized (
+            short as (
                 select
-                    expected_count.session,
-                    expected_count.bars as expected_bars,
-                    coalesce(present_count.bars, 0) as present_bars
-                from expected_count
-                left join present_count using (session)
-                where coalesce(present_count.bars, 0) < {share} * expected_count.bars
+                    session,
+                    count(*) filter (where is_present) as present_bars,
+                    count(*) as expected_bars,
+                    array_agg(symbol) filter (where not is_present) as symbols,
+                    array_agg(exchange) filter (where not is_present) as exchanges
+                from judged
+                group by session
+                having count(*) filter (where is_present) < {share} * count(*)
             )
-            select expected.symbol, expected.session, expected.exchange, short.present_bars, short.expected_bars
-            from expected
-            inner join short using (session)
-            left join present using (symbol, session)
-            where present.symbol is null
+            select missing.symbol, session, missing.exchange, present_bars, expected_bars
+            from short
+            cross join lateral unnest(symbols, exchanges) as missing (symbol, exchange)
         """,
     )
 
@@ -184,13 +188,12 @@ _EXPECTED = """
 """One row for each bar there should be; member_to is the last session of a membership."""
 
 _WITH_LOOKBACK = """
-    select symbol, session, source, open, high, low, close, volume from batch
-    union all
     select symbol, session, source, open, high, low, close, volume
     from raw.price_bar
-    where known_to is null and session < {start} and session >= {start} - {lookback_days}
+    where known_to is null and session >= {start} - {lookback_days} and session <= {end}
 """
-"""Bars of the range and those of the days before it: what the previous bar is looked up in."""
+"""Current bars of the range and of the days before it: what the previous bar is looked up in. One scan in the order of
+the index, not `batch` and a second table, which would have to be sorted."""
 
 
 def _not_stale(limits: PriceBarThresholds) -> RowCheck:
@@ -211,11 +214,7 @@ def _not_stale(limits: PriceBarThresholds) -> RowCheck:
         with_={"bars": _WITH_LOOKBACK},
         # A suspended symbol repeats its price for weeks, with no volume: it says nothing about the file.
         query="""
-            with source_session as (
-                select source, session, lag(session) over (partition by source order by session) as previous_session
-                from (select distinct source, session from bars) as sessions
-            ),
-            pair as (
+            with pair as (
                 select
                     symbol,
                     session,
@@ -231,24 +230,25 @@ def _not_stale(limits: PriceBarThresholds) -> RowCheck:
                 from bars
                 window previous as (partition by symbol, source order by session)
             ),
-            compared as (
-                select pair.*
-                from pair
-                inner join source_session using (source, session, previous_session)
-                where pair.session >= {start} and pair.volume > 0
-            ),
             copied as (
-                select source, session, count(*) filter (where repeated) as repeated_bars, count(*) as bars
-                from compared
-                group by source, session
+                select
+                    source,
+                    session,
+                    previous_session,
+                    count(*) filter (where repeated) as repeated_bars,
+                    count(*) as bars,
+                    array_agg(symbol) filter (where repeated) as symbols,
+                    array_agg(close) filter (where repeated) as closes,
+                    array_agg(volume) filter (where repeated) as volumes
+                from pair
+                where session >= {start} and volume > 0 and previous_session is not null
+                group by source, session, previous_session
                 having count(*) >= {stale_min_symbols}
                     and count(*) filter (where repeated) >= {stale_share} * count(*)
             )
-            select compared.source, compared.symbol, compared.session, compared.previous_session, compared.close,
-                compared.volume, copied.repeated_bars, copied.bars
-            from compared
-            inner join copied using (source, session)
-            where compared.repeated
+            select source, bar.symbol, session, previous_session, bar.close, bar.volume, repeated_bars, bars
+            from copied
+            cross join lateral unnest(symbols, closes, volumes) as bar (symbol, close, volume)
         """,
     )
 
@@ -265,42 +265,10 @@ def _daily_move_explained(limits: PriceBarThresholds) -> RowCheck:
         identify=KEY,
         parameters={"lookback_days": limits.lookback_days, "max_daily_move": limits.max_daily_move},
         with_={"bars": _WITH_LOOKBACK},
-        # An action counts at the first bar on or after its ex-date, so that a suspension over it does not lose it.
+        # Actions count between the two bars, so that a suspension over an ex-date does not lose them. They are looked
+        # up for the jumps alone, and for the bars after a split, to find those the price does not show.
         query="""
-            with action as (
-                select distinct on (symbol, ex_date, kind) symbol, ex_date, kind, value
-                from raw.corporate_action
-                left join raw.source_priority as source_priority
-                    on source_priority.source = corporate_action.source and source_priority.known_to is null
-                where corporate_action.known_to is null
-                    and ex_date > {start} - {lookback_days}
-                    and ex_date <= {end}
-                    and value > 0
-                order by symbol, ex_date, kind, source_priority.priority nulls last, corporate_action.source
-            ),
-            adjustment as (
-                select
-                    action.symbol,
-                    bar.session,
-                    exp(sum(case action.kind
-                        when 'split' then ln(action.value)
-                        when 'stock_dividend' then ln(1 + action.value)
-                        else 0
-                    end)) as shares,
-                    sum(case
-                        when action.kind in ('cash_dividend', 'special_dividend', 'spin_off') then action.value
-                        else 0
-                    end) as cash
-                from action
-                cross join lateral (
-                    select session from raw.price_bar
-                    where symbol = action.symbol and session >= action.ex_date and known_to is null
-                    order by session
-                    limit 1
-                ) as bar
-                group by action.symbol, bar.session
-            ),
-            pair as (
+            with pair as (
                 select
                     symbol,
                     session,
@@ -311,13 +279,50 @@ def _daily_move_explained(limits: PriceBarThresholds) -> RowCheck:
                 from bars
                 window previous as (partition by symbol, source order by session)
             ),
+            after_split as (
+                select action.symbol, bar.session
+                from raw.corporate_action as action
+                cross join lateral (
+                    select session from raw.price_bar
+                    where symbol = action.symbol and session >= action.ex_date and known_to is null
+                    order by session
+                    limit 1
+                ) as bar
+                where action.known_to is null
+                    and action.kind in ('split', 'stock_dividend')
+                    and action.ex_date > {start} - {lookback_days}
+                    and action.ex_date <= {end}
+            ),
+            suspect as materialized (
+                select * from pair
+                where session >= {start}
+                    and previous_close > 0
+                    and (
+                        abs(close / previous_close - 1) > {max_daily_move}
+                        or (symbol, session) in (select symbol, session from after_split)
+                    )
+            ),
             adjusted as (
-                select
-                    pair.*,
-                    (close * coalesce(shares, 1) + coalesce(cash, 0)) / previous_close - 1 as move
-                from pair
-                left join adjustment using (symbol, session)
-                where session >= {start} and previous_close > 0
+                select suspect.*, (close * coalesce(shares, 1) + coalesce(cash, 0)) / previous_close - 1 as move
+                from suspect
+                cross join lateral (
+                    select
+                        exp(sum(case kind when 'split' then ln(value) when 'stock_dividend' then ln(1 + value) end))
+                            as shares,
+                        sum(value) filter (where kind in ('cash_dividend', 'special_dividend', 'spin_off')) as cash
+                    from (
+                        select distinct on (ex_date, kind) kind, value
+                        from raw.corporate_action as action
+                        left join raw.source_priority
+                            on source_priority.source = action.source and source_priority.known_to is null
+                        where action.symbol = suspect.symbol
+                            and action.ex_date > suspect.previous_session
+                            and action.ex_date <= suspect.session
+                            and action.known_to is null
+                            and action.value > 0
+                        order by ex_date, kind, source_priority.priority nulls last, action.source
+                    ) as action
+                ) as between_bars
             )
             select symbol, session, source, previous_session, previous_close, close, round(move::numeric, 4) as move
             from adjusted

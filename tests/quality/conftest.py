@@ -43,6 +43,29 @@ def market(_shared_warehouse: str) -> Iterator[Market]:
 
 
 @pytest.fixture
+def warehouse_rolled_back(_shared_warehouse: str) -> Iterator[psycopg.Connection]:
+    """A connection to a migrated warehouse on which nothing is ever committed."""
+    with psycopg.connect(_shared_warehouse) as connection:
+        yield connection
+        connection.rollback()
+
+
+@pytest.fixture(scope="session")
+def _shared_dagster(pg_server: Any, _dagster_template: str) -> str:
+    return str(pg_server.create_database("quality_dagster", template=_dagster_template))
+
+
+@pytest.fixture
+def empty_dagster_url(_shared_dagster: str) -> str:
+    """A Dagster database without runs and events; shared for the reason _shared_warehouse is."""
+    with psycopg.connect(_shared_dagster) as connection:
+        connection.execute("set synchronous_commit = off")
+        for table in ("asset_check_executions", "asset_event_tags", "event_logs", "asset_keys", "run_tags", "runs"):
+            connection.execute(sql.SQL("delete from {}").format(sql.Identifier(table)))
+    return _shared_dagster
+
+
+@pytest.fixture
 def good_market(market: Market) -> Market:
     """Four symbols in ten sessions, without a fault."""
     market.fill()

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from small_market import SESSIONS, SYMBOLS, Market
 
+from market_assets.instance import instance_for
 from quality.checks import Database, build_checks, scope_of
 from quality.errors import ScopeError
 from quality.results import PostgresResultSink
@@ -18,12 +19,18 @@ from quality.suite import ExpectationCheck, RowCheck, Scope, Severity, Suite
 from quality.suites.price_bar import price_bar_suite
 
 PARTITIONS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-01-13", exclusions=["0 0 * * 6", "0 0 * * 0"])
-ALL = {
-    "dagster/asset_partition_range_start": str(SESSIONS[0]),
-    "dagster/asset_partition_range_end": str(SESSIONS[-1]),
-}
+
+
+def range_of(first: date, last: date) -> dict[str, str]:
+    """Tags of a run over a range of sessions."""
+    return {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
+
+
+ALL = range_of(SESSIONS[0], SESSIONS[-1])
 FIFTH = SESSIONS[4]
 SUITE = price_bar_suite()
+
+pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 
 
 class Platform:
@@ -103,18 +110,18 @@ def graph(partitioned: bool) -> Sequence[dg.AssetsDefinition]:
 
 
 @pytest.fixture
-def platform(good_market: Market, instance: dg.DagsterInstance, dagster_url: str) -> Platform:
-    return Platform(good_market, instance, dagster_url)
+def platform(good_market: Market, empty_dagster_url: str, tmp_path: Path) -> Iterator[Platform]:
+    with instance_for(empty_dagster_url, tmp_path) as instance:
+        yield Platform(good_market, instance, empty_dagster_url)
 
 
 @pytest.fixture
-def stock_platform(good_market: Market, dagster_url: str, tmp_path: Path) -> Iterator[Platform]:
+def stock_platform(good_market: Market, empty_dagster_url: str, tmp_path: Path) -> Iterator[Platform]:
     """On the storage classes that come with Dagster."""
-    (tmp_path / "dagster.yaml").write_text(
-        f'storage: {{postgres: {{postgres_url: "{dagster_url}"}}}}\ntelemetry: {{enabled: false}}\n', encoding="utf-8"
-    )
+    settings = f'storage: {{postgres: {{postgres_url: "{empty_dagster_url}"}}}}\ntelemetry: {{enabled: false}}\n'
+    (tmp_path / "dagster.yaml").write_text(settings, encoding="utf-8")
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        yield Platform(good_market, instance, dagster_url)
+        yield Platform(good_market, instance, empty_dagster_url)
 
 
 def evaluations(result: dg.ExecuteInProcessResult, check: str) -> list[dg.AssetCheckEvaluation]:
@@ -161,6 +168,10 @@ def test_a_faulty_session_of_a_range_is_named_by_partition(platform: Platform) -
     )
     assert platform.results("prices_positive")[SESSIONS[3]] == (True, 0, None)
 
+    of_session = evaluations(result, "prices_positive")[0]
+    assert of_session.description == f"{FIFTH}: {platform.results('prices_positive')[FIFTH][2]}"
+    assert "| BBB | " in str(of_session.metadata["failing_rows"].value)
+
     found = aggregate(result, "prices_positive")
     assert found.severity is dg.AssetCheckSeverity.ERROR
     assert found.description == f"1 row failed in 1 of 10 sessions: {FIFTH} (1)"
@@ -179,16 +190,21 @@ def test_a_faulty_session_of_a_range_is_named_by_partition(platform: Platform) -
 @pytest.mark.parametrize("storage", ["platform", "stock_platform"])
 def test_the_same_session_may_fail_run_after_run_and_then_recover(storage: str, request: pytest.FixtureRequest) -> None:
     platform: Platform = request.getfixturevalue(storage)
+    three = range_of(SESSIONS[3], SESSIONS[5])
     platform.market.set_bar("BBB", FIFTH, low=-1.0)
-    for tags, partition in ((ALL, None), (None, FIFTH), (ALL, None)):
-        platform.materialize(platform.checks(), tags, partition)
+    platform.materialize(platform.checks(), three)
+    platform.materialize(platform.checks(), partition=FIFTH)
     platform.market.set_bar("BBB", FIFTH, low=111.0)
-    result = platform.materialize(platform.checks(), ALL)
+    result = platform.materialize(platform.checks(), three)
     told = [(e.partition, e.passed, e.description) for e in evaluations(result, "prices_positive")]
-    assert told == [(str(FIFTH), True, "holds again"), (None, True, "Holds for 40 rows in 2024-01-01 to 2024-01-12.")]
+    assert told == [
+        (str(FIFTH), True, f"{FIFTH}: holds again"),
+        (None, True, "Holds for 12 rows in 2024-01-04 to 2024-01-08."),
+    ]
     statuses = [(partition, status) for _, partition, status, _ in platform.executions("prices_positive")]
-    assert statuses == [(str(FIFTH), "FAILED"), (None, "FAILED")] * 3 + [(str(FIFTH), "SUCCEEDED"), (None, "SUCCEEDED")]
+    assert statuses == [(str(FIFTH), "FAILED"), (None, "FAILED")] * 2 + [(str(FIFTH), "SUCCEEDED"), (None, "SUCCEEDED")]
     assert platform.results("prices_positive")[FIFTH] == (True, 0, None)
+    assert "PLANNED" not in {status for _, _, status, _ in platform.executions()}
 
 
 @pytest.mark.parametrize("faulty", [False, True])

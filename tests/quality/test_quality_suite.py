@@ -12,7 +12,7 @@ from small_market import SESSIONS, Market
 
 from quality import report
 from quality.errors import SuiteError
-from quality.suite import WHOLE_TABLE, RowCheck, Scope, Severity, Suite
+from quality.suite import WHOLE_TABLE, ExpectationCheck, RowCheck, Scope, Severity, Suite
 from quality.validation import Outcome, SessionCount, run_suite, sqlalchemy_url
 
 FIFTH = SESSIONS[4]
@@ -123,6 +123,23 @@ def test_no_sessions_at_all_are_one_result_for_the_table(market: Market) -> None
 )
 def test_urls_of_libpq_become_urls_great_expectations_takes(libpq: str, expected: str) -> None:
     assert sqlalchemy_url(libpq) == expected
+
+
+def test_a_built_in_expectation_on_a_column_that_is_missing_is_an_error_by_name(good_market: Market) -> None:
+    def on_missing() -> object:
+        from great_expectations.expectations import ExpectColumnValuesToNotBeNull
+
+        return ExpectColumnValuesToNotBeNull(column="no_such_column")
+
+    missing = ExpectationCheck(name="probe", description="", severity=Severity.WARNING, build=on_missing)  # type: ignore[arg-type]
+    (outcome,) = run_suite(
+        good_market.url, Suite(name="probe", schema="raw", table="price_bar", checks=[missing]), Scope((FIFTH,))
+    )
+    assert not outcome.passed
+    assert outcome.error is not None
+    assert "no_such_column" in outcome.error
+    assert outcome.rows is None
+    assert report.session_metadata(outcome, FIFTH)["failed_rows"].value == 0
 
 
 def outcome_of(sessions: dict[date, SessionCount], scope: Scope, *, passed: bool = False) -> Outcome:

@@ -27,6 +27,11 @@ def refused(**changes: object) -> RefusedRow:
 
 
 @pytest.fixture
+def connection(warehouse_rolled_back: psycopg.Connection) -> psycopg.Connection:
+    return warehouse_rolled_back
+
+
+@pytest.fixture
 def number(connection: psycopg.Connection) -> int:
     """The number of one quarantined row."""
     quarantine.add(connection, [refused()], run_id="run-1")
@@ -151,8 +156,8 @@ def test_a_replayed_row_is_settled(connection: psycopg.Connection, number: int) 
 
 
 def test_a_decision_is_about_all_rows_or_none(connection: psycopg.Connection, number: int) -> None:
-    with pytest.raises(QuarantineError, match="no quarantined row has number 998, 999; nothing was changed"):
-        quarantine.resolve(connection, [number, 999, 998], status="accepted", by="ana")
+    with pytest.raises(QuarantineError, match="no quarantined row has number -2, -1; nothing was changed"):
+        quarantine.resolve(connection, [number, -1, -2], status="accepted", by="ana")
     assert quarantine.show(connection, number)[0].status == "open"
 
 
@@ -163,5 +168,5 @@ def test_only_decisions_can_be_made(connection: psycopg.Connection, number: int,
 
 
 def test_a_row_that_does_not_exist_cannot_be_shown(connection: psycopg.Connection) -> None:
-    with pytest.raises(QuarantineError, match="no quarantined row has number 7"):
-        quarantine.show(connection, 7)
+    with pytest.raises(QuarantineError, match="no quarantined row has number -7"):
+        quarantine.show(connection, -7)
