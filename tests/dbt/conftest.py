@@ -45,7 +45,7 @@ class Dbt:
 
 
 FINE = {"success", "pass", "warn", "no-op"}
-QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none")
+QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none", "--no-write-json")
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,8 @@ def test_factors_and_prices_equal_the_adjustment_engine(
         "dividend_factor": factors["dividend_factor"],
         "price_factor": price,
         "volume_factor": 1 / factors["split_factor"],
+        "forward_split_factor": factors["forward_split_factor"],
+        "forward_dividend_factor": factors["forward_dividend_factor"],
         **{f"adj_{name}": adjusted[name] for name in ("open", "high", "low", "close", "volume")},
     }.items():
         np.testing.assert_allclose(got[column], wanted, rtol=1e-12, err_msg=column)

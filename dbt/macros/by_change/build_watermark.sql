@@ -8,7 +8,6 @@
 
 {% macro create_build_watermark() %}
 select pg_advisory_xact_lock(hashtextextended('marts.build_watermark', 0));
-create schema if not exists marts;
 create table if not exists marts.build_watermark (
     model text primary key,
     definition text not null,          -- digest of the model and of every model it reads
@@ -57,7 +56,8 @@ create table if not exists marts.build_watermark (
 {% endmacro %}
 
 
-{# Digest of a model and of everything it is built from inside the project. #}
+{# Digest of a model and of every model it is built from: a mart whose definition changed is built anew, without anyone
+   having to think of it. Macros are not in it; after a change of one, build the marts that use it with --full-refresh. #}
 {% macro model_definition(unique_id) %}
     {%- set ids = [unique_id] -%}
     {%- for id in ids -%}

@@ -1,8 +1,12 @@
-{# Two CTEs: what changed among bars and actions since the last build, with the session that feels it. Also every bar and
-   action of a source whose rank changed.
+{# Two CTEs: what changed among bars and actions since the last build, with the session that feels it. Where the order of
+   preference changed, every bar and action of the sources concerned counts as changed.
      changed_bar     (symbol, session, following)   the next bar, whose return starts from this close; null after the last
      changed_action  (symbol, ex_date, effective)   the bar at which the action takes effect; null before there is one #}
 {% macro changed_prices(state) -%}
+{%- set reranked = run_query(
+    'select distinct ranking.source from ' ~ source('market', 'source_priority') ~ ' as ranking where '
+    ~ is_changed('ranking', state)
+).columns[0].values() -%}
 changed_bar as (
     select
         bar.symbol,
@@ -12,20 +16,8 @@ changed_bar as (
             from {{ source('market', 'price_bar') }} as near
             where near.known_to is null and near.symbol = bar.symbol and near.session > bar.session
         ) as following
-    from (
-        select
-            bar.symbol,
-            bar.session
-        from {{ source('market', 'price_bar') }} as bar
-        where {{ is_changed('bar', state) }}
-        union
-        select
-            bar.symbol,
-            bar.session
-        from {{ source('market', 'source_priority') }} as ranking
-        inner join {{ source('market', 'price_bar') }} as bar on ranking.source = bar.source
-        where {{ is_changed('ranking', state) }}
-    ) as bar
+    from {{ source('market', 'price_bar') }} as bar
+    where {{ is_changed('bar', state) }} {{ or_of_source('bar', reranked) }}
 ),
 
 changed_action as (
@@ -37,21 +29,21 @@ changed_action as (
             from {{ source('market', 'price_bar') }} as near
             where near.known_to is null and near.symbol = action.symbol and near.session >= action.ex_date
         ) as effective
-    from (
-        select
-            action.symbol,
-            action.ex_date
-        from {{ source('market', 'corporate_action') }} as action
-        where {{ is_changed('action', state) }}
-        union
-        select
-            action.symbol,
-            action.ex_date
-        from {{ source('market', 'source_priority') }} as ranking
-        inner join {{ source('market', 'corporate_action') }} as action on ranking.source = action.source
-        where {{ is_changed('ranking', state) }}
-    ) as action
+    from {{ source('market', 'corporate_action') }} as action
+    where {{ is_changed('action', state) }} {{ or_of_source('action', reranked) }}
 )
+{%- endmacro %}
+
+
+{# Said only when there are such sources: a condition that a planner cannot judge would cost every build its plan. #}
+{% macro or_of_source(alias, sources) -%}
+{%- if sources -%}
+or {{ alias }}.source in (
+    {%- for source in sources -%}
+        '{{ source | replace("'", "''") }}'{{ ', ' if not loop.last }}
+    {%- endfor -%}
+)
+{%- endif -%}
 {%- endmacro %}
 
 

@@ -20,6 +20,10 @@
 event as (
     select factor.*
     from {{ ref('int_corporate_action_factor') }} as factor
+    {% if is_incremental() %}
+        -- An array, since a join would not reach through the view to the index of the actions.
+        where factor.symbol = any(array(select changed_keys.symbol from changed_keys))
+    {% endif %}
 ),
 
 -- Forward factors of a symbol as arrays in order of session: see int_adjusted_bar.
