@@ -45,7 +45,7 @@ check: install ## lint, format, types, SQL, dbt, lock file
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/market dbt parse
-	$(BIN)/sqlfluff lint --disable-progress-bar dbt
+	@eval "$$($(BIN)/market env)" && $(BIN)/sqlfluff lint --disable-progress-bar dbt
 	@cp requirements.lock $(VENV)/lock.txt && $(LOCK) --extra dev pyproject.toml -o $(VENV)/lock.txt \
 		&& cmp -s requirements.lock $(VENV)/lock.txt \
 		|| { echo "requirements.lock is not what pyproject.toml asks for; run make lock" >&2; exit 1; }
@@ -53,7 +53,7 @@ check: install ## lint, format, types, SQL, dbt, lock file
 format: install ## rewrite the code in the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/sqlfluff fix --disable-progress-bar dbt
+	@eval "$$($(BIN)/market env)" && $(BIN)/sqlfluff fix --disable-progress-bar dbt
 
 lock: ## resolve pyproject.toml into requirements.lock, with hashes
 	$(LOCK) --extra dev pyproject.toml -o requirements.lock

@@ -145,6 +145,14 @@ def dbt(context: typer.Context) -> None:
 
 
 @app.command()
+def env() -> None:
+    """Print the variables dbt/profiles.yml reads, for tools beside dbt: eval "$(market env)"."""
+    from market_assets.commands.database import print_environment
+
+    print_environment()
+
+
+@app.command()
 def stop() -> None:
     """Stop the embedded PostgreSQL."""
     from market_assets.commands.database import stop_server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,19 @@ def run_dbt(arguments: Sequence[str]) -> int:
         environment |= project.connection_environment(database_urls().market)
     command = [sys.executable, "-m", "dbt.cli.main", *arguments, *project.folders(project.target_folder())]
     return subprocess.run(command, check=False, env=environment).returncode  # noqa: S603 - the user's own arguments
+
+
+def print_environment() -> None:
+    """Print shell exports for the warehouse's connection and dbt's folders."""
+    urls = database_urls()
+    create_database(urls.market)
+    variables = {
+        **project.connection_environment(urls.market),
+        "DBT_TARGET_PATH": str(market_home() / "dbt" / "lint"),
+        "DBT_LOG_PATH": str(market_home() / "dbt" / "logs"),
+    }
+    for name, value in variables.items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
 
 
 def stop_server() -> None:

@@ -100,7 +100,7 @@ def test_as_of_reads_what_was_known_then(warehouse_url):
 
 def test_knowledge_older_than_the_current_version_is_refused_by_name(warehouse_url):
     write_versions(warehouse_url, PRICE_BAR, bars({("A", "2024-01-02"): 1.0}), run_id="r1", known_at=MONDAY)
-    with pytest.raises(OutOfOrderKnowledge, match="symbol=A, session=2024-01-02.*order in which they were published"):
+    with pytest.raises(OutOfOrderKnowledge, match=r"symbol=A, session=2024-01-02.*order in which they were published"):
         write_versions(
             warehouse_url, PRICE_BAR, bars({("A", "2024-01-02"): 2.0}), run_id="r2", known_at=MONDAY - timedelta(1)
         )
@@ -157,8 +157,8 @@ def test_two_processes_writing_the_same_rows_leave_one_current_version(warehouse
             "select symbol, count(*) from raw.price_bar where known_to is null group by 1 order by 1"
         ).fetchall()
         gaps = connection.execute(
-            "select count(*) from (select known_to, lead(known_from) over (partition by symbol order by known_from) as next "
-            "from raw.price_bar) v where known_to is distinct from next"
+            "select count(*) from (select known_to, lead(known_from) over "
+            "(partition by symbol order by known_from) as next from raw.price_bar) v where known_to is distinct from next"
         ).fetchone()
     assert current == [(symbol, 1) for symbol in "ABCDEF"]
     assert gaps == (0,), "each version must end where the next begins"
