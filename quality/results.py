@@ -81,6 +81,7 @@ class PostgresResultSink:
             cursor.execute("select clock_timestamp()")
             (known_from,) = cursor.fetchone() or (None,)
             cursor.execute(_CLOSE, {"known_from": known_from})
+            cursor.execute(_FORGET_UNCHANGED)
             cursor.execute(_INSERT, {"known_from": known_from, "run_id": run_id})
             return cursor.rowcount
 
@@ -101,17 +102,19 @@ _CLOSE = """
         and (current.severity, current.passed, current.failed_rows, current.detail)
             is distinct from (staged.severity, staged.passed, staged.failed_rows, staged.detail)
 """
+# A statement of its own: an insert that looks for current versions also reads, again and again, the rows it inserts.
+_FORGET_UNCHANGED = """
+    delete from staged_result as staged
+    using quality.result as current
+    where current.known_to is null
+        and current.asset = staged.asset
+        and current.check_name = staged.check_name
+        and current.session = staged.session
+"""
 _INSERT = """
     insert into quality.result (
         asset, check_name, session, severity, passed, failed_rows, detail, known_from, run_id
     )
     select asset, check_name, session, severity, passed, failed_rows, detail, %(known_from)s, %(run_id)s
-    from staged_result as staged
-    where not exists (
-        select from quality.result as current
-        where current.known_to is null
-            and current.asset = staged.asset
-            and current.check_name = staged.check_name
-            and current.session = staged.session
-    )
+    from staged_result
 """
