@@ -6,6 +6,7 @@ Databases are cloned from a template that is migrated once, so a fresh warehouse
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from market_assets.warehouse.connection import connect
 from market_assets.warehouse.migrate import migrate
@@ -22,7 +24,20 @@ from market_assets.warehouse.server import EmbeddedServer
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
+# A loaded machine is no defect; in CI the same examples are tried in every run.
+settings.register_profile("market", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("market")
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a module, and all of dbt's, on one worker: they share what is dear to set up."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            folder = item.path.parent.name
+            item.add_marker(pytest.mark.xdist_group("dbt" if folder == "dbt" else str(item.path)))
 
 
 class TestServer:

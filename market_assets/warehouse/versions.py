@@ -4,7 +4,7 @@ A write stages its rows by binary COPY into a temporary table (unlogged, private
 transaction and under one advisory lock per table,
     1. closes current versions whose values differ from the staged ones (a restatement),
     2. closes current versions inside `scope` that were not staged (a withdrawal),
-    3. inserts staged rows that now have no current version.
+    3. drops staged rows that still have a current version (they equal it) and inserts the others.
 Rows equal to their current version cost a read and no write. A crash before the commit leaves nothing.
 """
 
@@ -131,6 +131,7 @@ class VersionedWriter:
             if scope is not None:
                 gone = f"not exists (select from {stage} s where {_same_key(table)})"
                 withdrawn = self._close(table, known_at, " and ".join([*_scope_conditions(scope), gone]), "")
+            self._forget_unchanged(table, stage)
         inserted = self._insert(table, stage, known_at)
         self._inserted[table.qualified] += inserted
         self._execute(f"drop table {stage}")
@@ -188,6 +189,12 @@ class VersionedWriter:
             (known_at,),
         )
 
+    def _forget_unchanged(self, table: VersionedTable, stage: str) -> None:
+        """Drop staged rows that have a current version; as a condition of the insert it would read what it writes."""
+        self._execute(
+            f"delete from {stage} s using {table.qualified} c where c.known_to is null and {_same_key(table)}"  # noqa: S608
+        )
+
     def _check_order(self, table: VersionedTable, stage: str, known_at: datetime) -> None:
         key = ", ".join(f"s.{_quoted(name)}" for name in table.key)
         self._execute(
@@ -217,9 +224,7 @@ class VersionedWriter:
         return int(
             self._scalar(
                 f"with written as (insert into {table.qualified} ({names}, known_from, run_id) "  # noqa: S608
-                f"select {names}, $1, $2 from {stage} s where not exists "
-                f"(select from {table.qualified} c where c.known_to is null and {_same_key(table)}) "
-                "returning 1) select count(*) from written",
+                f"select {names}, $1, $2 from {stage} returning 1) select count(*) from written",
                 (known_at, self._run_id),
             )
         )

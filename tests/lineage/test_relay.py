@@ -237,6 +237,8 @@ def test_only_one_relay_works_at_a_time(filled: psycopg.Connection, relay: Relay
         other.execute("select pg_advisory_lock(%s)", [0x6C696E65616765])
         other.commit()
         assert relay.deliver(filled) == Delivery(busy=True)
+        other.execute("select pg_advisory_unlock_all()")
+        other.commit()
     assert relay.deliver(filled).delivered == 4
 
 
