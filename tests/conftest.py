@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,20 @@ class TestServer:
 @pytest.fixture(scope="session")
 def pg_server() -> Iterator[TestServer]:
     """The test run's own PostgreSQL, stopped and deleted at the end."""
+    with started_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def private_server() -> Iterator[TestServer]:
+    """A PostgreSQL for one module, for tests of what belongs to a whole server: roles, database names, restarts."""
+    with started_server() as server:
+        yield server
+
+
+@contextmanager
+def started_server() -> Iterator[TestServer]:
+    """An embedded server in a folder of its own, stopped and deleted at the end of the block."""
     folder = Path(tempfile.mkdtemp(prefix="market-test-"))
     folder.chmod(0o755)
     server = EmbeddedServer(folder / "postgres")

@@ -19,12 +19,12 @@ SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "postgres" / "initiali
 
 
 @pytest.fixture
-def initialized(pg_server: Any) -> Iterator[dict[str, str]]:
+def initialized(private_server: Any) -> Iterator[dict[str, str]]:
     """URLs by database, as role `market`, on a server the script has initialized."""
-    administrator = pg_server.url("postgres")
+    administrator = private_server.url("postgres")
     socket = str(conninfo_to_dict(administrator)["host"])
     environment = {
-        "PATH": f"{pg_server._server.bin_path}:{os.environ['PATH']}",
+        "PATH": f"{private_server._server.bin_path}:{os.environ['PATH']}",
         "PGHOST": socket,
         "POSTGRES_USER": "postgres",
         "MARKET_DATABASE_PASSWORD": "it's a secret",
@@ -49,8 +49,8 @@ def test_role_can_set_up_both_databases_without_being_an_administrator(initializ
     assert rights == (False, False, False)
 
 
-def test_other_roles_cannot_connect_to_the_databases(initialized: dict[str, str], pg_server: Any) -> None:
-    with psycopg.connect(pg_server.url("postgres"), autocommit=True) as connection:
+def test_other_roles_cannot_connect_to_the_databases(initialized: dict[str, str], private_server: Any) -> None:
+    with psycopg.connect(private_server.url("postgres"), autocommit=True) as connection:
         connection.execute("create role stranger login")
         try:
             with pytest.raises(psycopg.OperationalError, match="permission denied"):
