@@ -8,6 +8,7 @@ to every partition of a range run. Facts of one run (SQL, statistics) belong int
     dagster/table_name            database.schema.table              definition, materialization
     dagster/column_schema         TableSchema                        definition, materialization
     dagster/column_lineage        TableColumnLineage, by asset key   definition, materialization
+    column_lineage                the same, to be read by people     -
     lineage/columns               see `sql_metadata`                 definition, materialization
     lineage/tables                further tables the asset writes    definition, materialization
     lineage/sql                   the SQL that ran                   materialization
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 TABLE_NAME: Final = "dagster/table_name"
 COLUMN_SCHEMA: Final = "dagster/column_schema"
 COLUMN_LINEAGE: Final = "dagster/column_lineage"
+LINEAGE_TABLE: Final = "column_lineage"
 ROW_COUNT: Final = "dagster/row_count"
 PARTITION_ROW_COUNT: Final = "dagster/partition_row_count"
 COLUMNS: Final = "lineage/columns"
@@ -90,6 +92,17 @@ def column_lineage(sources: Mapping[str, Sequence[str]]) -> TableColumnLineage:
     return TableColumnLineage(deps_by_column=deps)
 
 
+def lineage_table(lineage: TableColumnLineage) -> dict[str, MetadataValue]:
+    """Column lineage as a table, `column_lineage`: Dagster's open-source UI hides `dagster/column_lineage`."""
+    from dagster import MetadataValue
+
+    rows = ["| column | computed from |", "|---|---|"]
+    for column, deps in lineage.deps_by_column.items():
+        sources = (f"{dep.asset_key.to_user_string()}.{dep.column_name}" for dep in deps)
+        rows.append(f"| {column} | {', '.join(sources)} |")
+    return {LINEAGE_TABLE: MetadataValue.md("\n".join(rows))}
+
+
 def sql_metadata(
     sql: str, lineage: SqlLineage | None, assets: Mapping[str, AssetKey] | None = None
 ) -> dict[str, MetadataValue]:
@@ -98,10 +111,11 @@ def sql_metadata(
     Args:
         sql: the statement that ran.
         lineage: what `lineage.columns.analyse_sql` found in it; None when it could not be analysed.
-        assets: asset key of each table name; when given, Dagster's own column lineage is added for its UI.
+        assets: asset key of each table name; when given, column lineage is also added as Dagster and as people read it.
 
     Returns:
-        `lineage/sql`, with `lineage` also `lineage/columns`, and with `assets` also `dagster/column_lineage`.
+        `lineage/sql`, with `lineage` also `lineage/columns`, and with `assets` also `dagster/column_lineage` and
+        `column_lineage`.
     """
     from dagster import MetadataValue, TableColumnDep, TableColumnLineage
 
@@ -118,5 +132,6 @@ def sql_metadata(
             ]
             for column in lineage.columns
         }
-        metadata[COLUMN_LINEAGE] = MetadataValue.column_lineage(TableColumnLineage(deps_by_column=deps))
+        by_column = TableColumnLineage(deps_by_column=deps)
+        metadata |= {COLUMN_LINEAGE: MetadataValue.column_lineage(by_column), **lineage_table(by_column)}
     return metadata

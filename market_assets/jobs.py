@@ -15,7 +15,7 @@ Jobs = tuple[UnresolvedAssetJobDefinition, UnresolvedAssetJobDefinition, Unresol
 def build_jobs() -> Jobs:
     """`backfill` (everything), `ingest` (what a closed session launches), `recompute` (what a restatement launches)."""
     vendor = AssetSelection.assets(RAW_PRICES, CORPORATE_ACTIONS, SECURITIES)
-    executable = AssetSelection.all() - AssetSelection.groups("prices")
+    executable = AssetSelection.all().materializable()
     return (
         define_asset_job(
             JOB,

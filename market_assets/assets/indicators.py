@@ -13,7 +13,7 @@ from dagster import (
     asset,
 )
 
-from lineage.facts import COLUMN_LINEAGE, COLUMN_SCHEMA, TABLE_NAME
+from lineage.facts import COLUMN_LINEAGE, COLUMN_SCHEMA, TABLE_NAME, lineage_table
 from market_assets import plots
 from market_assets.assets.columns import column_schema, indicator_lineage, verify_lineage
 from market_assets.assets.results import partitioned_result, write_metadata
@@ -46,6 +46,7 @@ def build_indicators(partitions: DailyPartitionsDefinition, automation: Automati
             TABLE_NAME: f"{DATABASE}.{table.qualified}",
             COLUMN_SCHEMA: column_schema(table),
             COLUMN_LINEAGE: lineage,
+            **lineage_table(lineage),
         },
     )
     def indicators(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult[Any]:

@@ -15,7 +15,7 @@ from dagster import (
     multi_asset,
 )
 
-from lineage.facts import COLUMN_LINEAGE, COLUMN_SCHEMA, TABLE_NAME, tables_metadata
+from lineage.facts import COLUMN_LINEAGE, COLUMN_SCHEMA, TABLE_NAME, lineage_table, tables_metadata
 from market_assets import plots
 from market_assets.assets.columns import column_schema, index_lineage, verify_lineage
 from market_assets.assets.results import partitioned_result, write_metadata
@@ -41,6 +41,7 @@ def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationC
 
     def spec(name: str, description: str, tables: list[str]) -> AssetSpec:
         table = INDEX_VALUE if name == INDEX_VALUES else INDEX_CONSTITUENT
+        lineage = index_lineage(name)
         return AssetSpec(
             name,
             description=description,
@@ -53,7 +54,8 @@ def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationC
             metadata={
                 TABLE_NAME: f"{DATABASE}.{table.qualified}",
                 COLUMN_SCHEMA: column_schema(table),
-                COLUMN_LINEAGE: index_lineage(name),
+                COLUMN_LINEAGE: lineage,
+                **lineage_table(lineage),
                 **tables_metadata([f"{DATABASE}.{other}" for other in tables]),
             },
         )

@@ -1,7 +1,8 @@
 """dbt's manifest as Dagster specs: one asset per model, one check per data test. Pure; runs nothing.
 
-Views (staging, intermediate) are virtual assets of group `prices`: they hold no data of their own. Tables are the
-assets of group `marts`.
+Views (staging, intermediate) are virtual assets: they hold no data of their own. A staging view of a table that is
+computed after the prices belongs to the group of that table, the other views are group `prices`. Tables are group
+`marts`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dagster import AssetCheckSeverity, AssetCheckSpec, AssetKey, AssetSpec, TableColumn, TableSchema
+from dagster import (
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetKey,
+    AssetSpec,
+    CodeReferencesMetadataValue,
+    LocalFileCodeReference,
+    TableColumn,
+    TableSchema,
+)
 
+from lineage.facts import UNIT_TAG
 from market_assets.policy import OWNERS
+from market_assets.settings import dbt_project
+
+COMPUTED_SOURCES = {"analytics", "indices"}
+"""dbt sources whose tables are computed from the views of group `prices`; also names of asset groups."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +89,16 @@ def _model(manifest: Mapping[str, Any], node: Mapping[str, Any], tests: list[Map
         key,
         deps=sorted(_dependencies(manifest, node["unique_id"], through_views=not is_view)),
         description=node["description"] or None,
-        group_name="prices" if is_view else "marts",
+        group_name=_group(manifest, node) if is_view else "marts",
         owners=OWNERS,
         kinds={"dbt", "postgres", "view" if is_view else "table"},
         tags={"dbt/folder": node["fqn"][-2]},
         metadata={
             "dagster/table_name": f"{node['database']}.{node['schema']}.{node['alias']}",
             "dagster/column_schema": _column_schema(node),
-            "dbt/file": f"dbt/{node['original_file_path']}",
+            "dagster/code_references": CodeReferencesMetadataValue(
+                code_references=[LocalFileCodeReference(file_path=str(dbt_project() / node["original_file_path"]))]
+            ),
         },
         is_virtual=is_view,
     )
@@ -95,6 +112,12 @@ def _model(manifest: Mapping[str, Any], node: Mapping[str, Any], tests: list[Map
 
 def _is_view(node: Mapping[str, Any]) -> bool:
     return bool(node["config"]["materialized"] == "view")
+
+
+def _group(manifest: Mapping[str, Any], view: Mapping[str, Any]) -> str:
+    parents = [parent for parent in view["depends_on"]["nodes"] if parent.startswith("source.")]
+    computed = COMPUTED_SOURCES.intersection(manifest["sources"][parent]["source_name"] for parent in parents)
+    return next(iter(computed), "prices")
 
 
 def _dependencies(manifest: Mapping[str, Any], unique_id: str, *, through_views: bool) -> set[AssetKey]:
@@ -123,12 +146,12 @@ def _column_schema(node: Mapping[str, Any]) -> TableSchema:
     columns = []
     for column in node["columns"].values():
         unit = {**column.get("meta", {}), **column.get("config", {}).get("meta", {})}.get("unit")
-        description = column["description"] or ""
         columns.append(
             TableColumn(
                 column["name"],
                 column.get("data_type") or "unknown",
-                description=f"{description} [{unit}]" if unit else description,
+                description=column["description"],
+                tags={UNIT_TAG: str(unit)} if unit else {},
             )
         )
     return TableSchema(columns)
