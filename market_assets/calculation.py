@@ -12,6 +12,7 @@ import pandas as pd
 from market_assets.domain.indicators import carry_columns, compute, lookback_bars
 from market_assets.domain.indices import IndexDefinition, IndexResult, IndexState, Market, calculate
 from market_assets.domain.sessions import rows_by_session
+from market_assets.errors import InputError
 from market_assets.warehouse import inputs
 from market_assets.warehouse.tables import (
     DIVISOR_CHANGE,
@@ -119,10 +120,22 @@ def _calculate(platform: Platform, definition: IndexDefinition, start: date, end
     sessions = platform.index_sessions(definition)
     last = int(sessions.searchsorted(pd.Timestamp(end), side="right")) - 1
     since = definition.base_date if state is None else state.session.astype(date)
-    first = max(0, int(sessions.searchsorted(pd.Timestamp(since))) + 1 - definition.lookback_sessions)
-    window = sessions[first : last + 1]
-    market = Market.from_frames(inputs.index_market(url, window), definition.currency)
-    return calculate(definition, market, state, end)
+    first = int(sessions.searchsorted(pd.Timestamp(since))) + 1 - definition.lookback_sessions
+    window = sessions[max(0, min(first, last)) : last + 1]
+    frames = inputs.index_market(url, window)
+    if state is None and definition.base_date <= end:
+        _require_history(definition, frames.bars, end)
+    return calculate(definition, Market.from_frames(frames, definition.currency), state, end)
+
+
+def _require_history(definition: IndexDefinition, bars: pd.DataFrame, end: date) -> None:
+    if len(bars) and bars["session"].min() <= pd.Timestamp(definition.base_date):
+        return
+    held = f"begin at {bars['session'].min().date()}" if len(bars) else f"hold none up to {end}"
+    raise InputError(
+        f"index {definition.id} starts at {definition.base_date}, but the bars in the warehouse {held}; load them with "
+        f"`market backfill --from {definition.base_date}`, or give the index a later base_date"
+    )
 
 
 def _store_index(

@@ -55,7 +55,7 @@ class RunOutcome:
         seconds: step -> wall seconds, in order of execution.
         errors: step -> what failed.
         checks_passed, checks_failed: asset checks of the run.
-        failed_checks: asset and check of each failed one, blocking ones marked.
+        failed_checks: asset, check, severity and finding of each failed one.
     """
 
     run_id: str
@@ -177,9 +177,8 @@ def _note(event: DagsterEvent, outcome: RunOutcome) -> None:
             outcome.checks_passed += 1
         else:
             outcome.checks_failed += 1
-            outcome.failed_checks.append(
-                f"{check.asset_key.to_user_string()}.{check.check_name} ({check.severity.value.lower()})"
-            )
+            name = f"{check.asset_key.to_user_string()}.{check.check_name} ({check.severity.value.lower()})"
+            outcome.failed_checks.append(f"{name}: {check.description or 'no description'}")
 
 
 def this_process() -> str:

@@ -131,6 +131,7 @@ def _check(test: DbtTest, result: "RunResult | None") -> AssetCheckResult:
         check_name=test.spec.name,
         passed=status in PASSED,
         severity=test.severity,
+        description=None if status in PASSED else str(metadata.get("message", metadata["status"])),
         metadata=metadata,
     )
 

@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterEventType, DagsterInstance
+from rich.markup import escape
 
 from market_assets.commands.console import console, progress_bar, table
 from market_assets.errors import ConfigError
@@ -138,9 +139,9 @@ def _summary(url: str, outcome: RunOutcome, before: dict[str, tuple[int, int]], 
         table("index levels", ("index", "session", "price", "total return", "net total return"), levels)
     table("seconds per step", ("step", "seconds"), outcome.seconds.items())
     for check in outcome.failed_checks:
-        console.print(f"[yellow]check failed[/] {check}")
+        console.print(f"[yellow]check failed[/] {escape(check)}", highlight=False)
     for step, error in outcome.errors.items():
-        console.print(f"[red]step failed[/] {step}: {error}", markup=True, highlight=False)
+        console.print(f"[red]step failed[/] {step}: {escape(error)}", highlight=False)
     console.print(
         f"checks: {outcome.checks_passed} passed, {outcome.checks_failed} failed; "
         f"lineage events: {delivered}; {seconds:.1f} s; run {outcome.run_id}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from rich.markup import escape
+
 from market_assets.commands.console import console
 from market_assets.errors import MarketError
 
@@ -29,7 +31,7 @@ def examine() -> int:
     findings = list(find())
     for finding in findings:
         mark = "[green]ok[/]   " if finding.ok else "[red]FAULT[/]"
-        console.print(f"{mark} {finding.subject}: {finding.detail}", highlight=False)
+        console.print(f"{mark} {finding.subject}: {escape(finding.detail)}", highlight=False)
     return 0 if all(finding.ok for finding in findings) else 1
 
 
