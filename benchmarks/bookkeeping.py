@@ -2,104 +2,62 @@
 
 Two assets that do nothing, over one range of trading-day partitions in one run: all the time is bookkeeping. The floor
 is the same event rows copied into an empty table with the same indexes. Other benchmarks measure real assets.
-
-    python -m benchmarks.bookkeeping [partitions]
 """
 
 from __future__ import annotations
 
 import json
-import os
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import psycopg
+from psycopg import sql
 
-from market_assets.warehouse.server import EmbeddedServer, with_database
+from benchmarks.measure import Beside, Figure, Scale, Spread, Target
+from benchmarks.process import python
+from benchmarks.server import fresh_database, temporary_folder, temporary_server
+from market_assets.warehouse.server import EmbeddedServer
 
 PARTITIONS = 2767
 ASSETS = 2
-REPEATS = 3
-MAX_MILLISECONDS = 1.0
-MIN_SPEEDUP = 25.0
-
-PROJECT = Path(__file__).resolve().parent.parent
-BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
+COLUMNS = sql.SQL("run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition")
 
 
-def run(partitions: int = PARTITIONS, repeats: int = REPEATS) -> dict[str, Any]:
-    """Measure ours `repeats` times, the stock storage and the floor, on one server of its own.
+def run(scale: Scale) -> list[Figure]:
+    """Measure ours and the floor `scale.repeats` times, and the stock storage once, on one server.
 
-    The stock storage runs once, in full: nothing is extrapolated. Each run has a fresh process and an empty database.
-
-    Returns:
-        Milliseconds per asset-partition: `ours`, `stock` and `floor` with `median`, `min`, `max` and `runs`; `speedup`
-        (stock / ours), `ratio_to_floor`, and `met` for the target.
+    The stock storage takes minutes and runs once, in full: nothing is extrapolated. Each run has a process of its own
+    and an empty database.
     """
-    with tempfile.TemporaryDirectory(prefix="market-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # the server runs under another user when we are root
-        server = EmbeddedServer(folder / "postgres")
-        server.start()
-        try:
-            ours = [_milliseconds(server, "ours", partitions, folder) for _ in range(repeats)]
-            stock = [_milliseconds(server, "stock", partitions, folder)]
-            floor = [_floor(server.url("stock"), partitions) for _ in range(repeats)]
-        finally:
-            server.stop()
-    speedup = stock[0] / statistics.median(ours)
-    return {
-        "name": "bookkeeping",
-        "unit": "ms per asset-partition",
-        "partitions": partitions,
-        "assets": ASSETS,
-        "ours": _summary(ours),
-        "stock": _summary(stock),
-        "floor": _summary(floor),
-        "speedup": round(speedup, 1),
-        "ratio_to_floor": round(statistics.median(ours) / statistics.median(floor), 1),
-        "target": f"<= {MAX_MILLISECONDS} ms and >= {MIN_SPEEDUP:.0f} times less than stock",
-        "met": statistics.median(ours) <= MAX_MILLISECONDS and speedup >= MIN_SPEEDUP,
-    }
-
-
-def _summary(runs: list[float]) -> dict[str, Any]:
-    return {
-        "median": round(statistics.median(runs), 4),
-        "min": round(min(runs), 4),
-        "max": round(max(runs), 4),
-        "runs": [round(value, 4) for value in runs],
-    }
+    partitions = scale.of(PARTITIONS, least=10)
+    with temporary_folder() as folder, temporary_server(folder) as server:
+        ours = [_milliseconds(server, "ours", partitions, folder) for _ in range(scale.repeats)]
+        stock = [_milliseconds(server, "stock", partitions, folder)]
+        floor = [_floor(server.url("stock"), partitions) for _ in range(scale.repeats)]
+    return [
+        Figure(
+            name="bookkeeping",
+            what=f"one run over {partitions} partitions of {ASSETS} assets that do nothing",
+            unit="ms per asset-partition",
+            ours=Spread(tuple(ours)),
+            floor=Beside(
+                "text COPY of the same event rows into an empty table with the same indexes", Spread(tuple(floor))
+            ),
+            peer=Beside("dagster-postgres as shipped, once", Spread(tuple(stock))),
+            target=Target(at_most=1.0, faster=25.0),
+            facts={"partitions": partitions, "assets": ASSETS},
+        )
+    ]
 
 
 def _milliseconds(server: EmbeddedServer, storage: str, partitions: int, folder: Path) -> float:
     """One run in a process of its own; `storage` is also the name of its database, which is created anew."""
-    url = server.url(storage)
-    with psycopg.connect(with_database(url, "postgres"), autocommit=True) as connection:
-        name = psycopg.sql.Identifier(storage)
-        connection.execute(psycopg.sql.SQL("drop database if exists {} with (force)").format(name))
-        connection.execute(psycopg.sql.SQL("create database {}").format(name))
-    environment = {key: value for key, value in os.environ.items() if key != BATCH_SIZE_VARIABLE}
-    log = folder / f"{storage}.log"
-    with log.open("w") as output:  # Dagster prints each event, on both sides
-        measured = subprocess.run(
-            [sys.executable, "-m", "benchmarks.bookkeeping", "--measure", storage, url, str(partitions), str(folder)],
-            cwd=PROJECT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=output,
-            text=True,
-            check=False,
-        )
-    if measured.returncode:
-        raise RuntimeError(f"the run on {storage} storage failed: {log.read_text()[-2000:]}")
-    return float(measured.stdout) * 1000 / (partitions * ASSETS)
+    url = fresh_database(server, storage)
+    measured = python(["-m", "benchmarks.bookkeeping", storage, url, str(partitions), str(folder)])
+    seconds = float(measured.output.splitlines()[-1])  # Dagster prints each event before, on both sides
+    return seconds * 1000 / (partitions * ASSETS)
 
 
 def _measure(storage: str, url: str, partitions: int, folder: Path) -> float:
@@ -143,13 +101,12 @@ def _instance(storage: str, url: str, folder: Path) -> dg.DagsterInstance:
 
 def _floor(url: str, partitions: int) -> float:
     """Milliseconds per asset-partition to copy the event rows of a run into an empty table with the same indexes."""
-    columns = psycopg.sql.SQL("run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition")
     with psycopg.connect(url) as connection:
-        rows = connection.execute(psycopg.sql.SQL("select {} from event_logs order by id").format(columns)).fetchall()
+        rows = connection.execute(sql.SQL("select {} from event_logs order by id").format(COLUMNS)).fetchall()
         connection.execute("create table copied (like event_logs including all)")
         connection.commit()
         started = time.perf_counter()
-        with connection.cursor().copy(psycopg.sql.SQL("copy copied ({}) from stdin").format(columns)) as copy:
+        with connection.cursor().copy(sql.SQL("copy copied ({}) from stdin").format(COLUMNS)) as copy:
             for row in rows:
                 copy.write_row(row)
         connection.commit()
@@ -159,8 +116,7 @@ def _floor(url: str, partitions: int) -> float:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--measure"]:
-        _storage, _url, _partitions, _folder = sys.argv[2:]
-        print(_measure(_storage, _url, int(_partitions), Path(_folder)))
-    else:
-        print(json.dumps(run(*map(int, sys.argv[1:2])), indent=2))
+    _storage, _url, _partitions, _folder = sys.argv[1:]
+    _seconds = _measure(_storage, _url, int(_partitions), Path(_folder))
+    sys.stderr.flush()
+    print(_seconds, flush=True)
