@@ -1,7 +1,7 @@
 """The one configuration object: config/market.yaml, checked, with MARKET_* overrides. Secrets are not part of the file.
 
 A value in the file is overridden by an environment variable named after its path with two underscores between the
-parts: MARKET_PARTITIONS__END=2024-12-31, MARKET_LINEAGE__TRANSPORT__KIND=http. Values are read as YAML.
+parts: MARKET_PARTITIONS__END=2024-12-31, MARKET_SOURCES__0__OPTIONS__FOLDER=/data. Values are read as YAML.
 """
 
 from __future__ import annotations
@@ -208,14 +208,31 @@ def _override(loaded: dict[str, Any], environ: Mapping[str, str]) -> dict[str, s
         if not variable.startswith(OVERRIDE) or "__" not in variable:
             continue
         path = variable.removeprefix(OVERRIDE).lower().split("__")
-        node = loaded
-        for part in path[:-1]:
-            node = node.setdefault(part, {})
-            if not isinstance(node, dict):
-                raise ConfigError("overrides a value that is not a section", file="environment", key=variable)
-        node[path[-1]] = yaml.safe_load(text)
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError("not valid YAML", file="environment", key=variable, value=text) from error
+        _put(loaded, path, value, variable)
         origins[".".join(path)] = variable
     return origins
+
+
+def _put(node: Any, path: list[str], value: object, variable: str) -> None:
+    """Set the value at `path` below a mapping or list; entries of a list are numbered from 0."""
+    part, *rest = path
+    key: Any = int(part) if isinstance(node, list) and part.isdigit() else part
+    if isinstance(node, list) and (isinstance(key, str) or key >= len(node)):
+        raise ConfigError(
+            "no such entry of the list", file="environment", key=variable, value=part, allowed=f"0 to {len(node) - 1}"
+        )
+    if not isinstance(node, dict | list):
+        raise ConfigError("overrides a value that is not a section", file="environment", key=variable)
+    if not rest:
+        node[key] = value
+        return
+    if isinstance(node, dict) and node.get(key) is None:
+        node[key] = {}
+    _put(node[key], rest, value, variable)
 
 
 def _named(error: ValidationError, file: Path, origins: Mapping[str, str], section: str = "") -> ConfigError:
@@ -249,12 +266,20 @@ def _siblings(path: list[str]) -> list[str]:
 def _check_parts(config: MarketConfig) -> None:
     """Options of sources and definitions of indices are checked by the modules that own them."""
     from market_assets.domain.indices.parse import parse_definition
-    from market_assets.sources.registry import parse_options
+    from market_assets.sources.registry import KINDS, parse_options
     from quality.suites.index_value import IndexThresholds
     from quality.suites.indicator import IndicatorThresholds
     from quality.suites.price_bar import PriceBarThresholds
 
     for position, source in enumerate(config.sources):
+        if source.kind not in KINDS:
+            raise ConfigError(
+                "unknown kind of source",
+                file=str(config.file),
+                key=f"sources.{position}.kind",
+                value=source.kind,
+                allowed=KINDS,
+            )
         parse_options(source.kind, source.options, file=str(config.file), key=f"sources.{position}.options")
     for position, definition in enumerate(config.indices):
         parse_definition(definition, file=str(config.file), key=f"indices.{position}")

@@ -131,6 +131,10 @@ class MarketProject:
         with DagsterInstance.get() as instance:
             return execute(definitions, instance, start=first, end=last, selection=selection)
 
+    def partition_keys(self) -> list[str]:
+        """Every session that is a partition now."""
+        return list(Platform().partitions.get_partition_keys())
+
     def tables(self) -> dict[str, pd.DataFrame]:
         """Current rows of every table that Python or dbt writes, without the columns of WRITING, in order of the key.
 
