@@ -184,6 +184,10 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
         raise ConfigError(
             f"cannot read the configuration: {error.strerror}", file=str(file), allowed="a path in MARKET_CONFIG"
         ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"not UTF-8 at byte {error.start}", file=str(file), allowed="a file saved as UTF-8"
+        ) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"not valid YAML: {' '.join(str(error).split())}", file=str(file)) from error
     if not isinstance(loaded, dict):

@@ -7,6 +7,7 @@ several membership intervals; they must not overlap.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -109,13 +110,17 @@ def load_universe(path: Path, known_exchanges: Iterable[str]) -> Universe:
 
 
 def _rows(path: Path) -> list[tuple[int, Mapping[str, object]]]:
+    import yaml
+
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"cannot read the universe: {error.strerror}", file=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     try:
         if path.suffix == ".csv":
-            reader = csv.DictReader(text.splitlines(), restkey="(extra)")
+            reader = csv.DictReader(io.StringIO(text, newline=""), restkey="(extra)")
             missing = [name for name in COLUMNS[:5] if name not in (reader.fieldnames or ())]
             if missing:
                 raise InputError(f"{path} row 1: columns {missing} are missing; it needs {', '.join(COLUMNS)}")
@@ -123,15 +128,13 @@ def _rows(path: Path) -> list[tuple[int, Mapping[str, object]]]:
         if path.suffix == ".json":
             loaded = json.loads(text)
         elif path.suffix in {".yaml", ".yml"}:
-            import yaml
-
             loaded = yaml.safe_load(text)
         else:
             raise ConfigError(
                 "unknown kind of universe file", file=str(path), value=path.suffix, allowed=".csv, .json, .yaml, .yml"
             )
-    except (csv.Error, ValueError) as error:
-        raise InputError(f"{path}: not readable as {path.suffix}: {error}") from error
+    except (csv.Error, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not readable as {path.suffix}: {' '.join(str(error).split())}") from error
     if not isinstance(loaded, list) or not all(isinstance(row, dict) for row in loaded):
         raise InputError(f"{path}: must be a list of objects with keys {', '.join(COLUMNS)}")
     return list(enumerate(loaded, start=1))

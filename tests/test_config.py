@@ -152,6 +152,12 @@ def test_a_file_of_another_shape_is_refused(tmp_path, text, message):
         load(tmp_path, text)
 
 
+def test_a_file_in_another_encoding_is_refused(tmp_path):
+    (tmp_path / "market.yaml").write_bytes("universe: é.csv".encode("latin-1"))
+    with pytest.raises(ConfigError, match="not UTF-8 at byte 10"):
+        load_config(tmp_path / "market.yaml", {})
+
+
 def test_the_file_is_found_through_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("MARKET_CONFIG", str(write(tmp_path, MINIMAL)))
     assert load_config(environ={}).file == tmp_path / "market.yaml"
