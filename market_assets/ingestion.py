@@ -7,10 +7,11 @@ row received is stored, unchanged or in quarantine; `IngestReport.check` proves 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -98,7 +99,8 @@ def ingest(
         write: assets whose tables are written: raw_prices, corporate_actions, securities.
 
     Raises:
-        SessionNotClosed: `end` is a session that no exchange of the universe has closed yet.
+        SessionNotClosed: a session of the range that no exchange of the universe has closed yet. Bars of an exchange
+            that closes later than another are held back by the screen and asked for again by its own run.
         SourceUnavailable: no source answered for any symbol, and another try may help.
         TerminalError: no source answered for any symbol, and another try will not.
     """
@@ -128,15 +130,15 @@ def ingest(
 
 
 def _require_closed(platform: Platform, start: date, end: date) -> None:
-    for exchange, calendar in platform.calendars.items():
-        closed = platform.closed_through(exchange)
-        late = platform.sessions(exchange, max(start, closed), end)
-        late = late[late > pd.Timestamp(closed)]
+    through = {exchange: platform.closed_through(exchange) for exchange in platform.calendars}
+    latest = max(through.values())
+    for exchange, closed in through.items():
+        late = platform.sessions(exchange, max(start, latest + timedelta(days=1)), end)
         if len(late):
+            closes_at = platform.calendars[exchange].session_close(late[0])
             raise SessionNotClosed(
-                f"session {late[0].date()} of {exchange} closes at "
-                f"{calendar.session_close(late[0]):%Y-%m-%d %H:%M} UTC and it is {platform.now():%Y-%m-%d %H:%M} UTC; "
-                f"its bars are not final. Ask for sessions up to {closed}."
+                f"session {late[0].date()} of {exchange} closes at {closes_at:%Y-%m-%d %H:%M} UTC and it is "
+                f"{platform.now():%Y-%m-%d %H:%M} UTC; its bars are not final. Ask for sessions up to {closed}."
             )
 
 
@@ -236,7 +238,7 @@ def _quarantine(writer: VersionedWriter, held: pd.DataFrame, rules: pd.Series, r
     if held.empty:
         return
     raw = [
-        json.dumps({name: str(value) if isinstance(value, pd.Timestamp) else value for name, value in row.items()})
+        json.dumps({name: _as_sent(value) for name, value in row.items()})
         for row in held.astype(object).where(held.notna(), None).to_dict("records")
     ]
     rows = pd.DataFrame(
@@ -252,3 +254,10 @@ def _quarantine(writer: VersionedWriter, held: pd.DataFrame, rules: pd.Series, r
         }
     )
     writer.append("quality.quarantine", rows, {"session": "date", "raw_row": "jsonb"})
+
+
+def _as_sent(value: object) -> object:
+    """`value` as JSON can hold it: a date and an infinity are text."""
+    if isinstance(value, pd.Timestamp):
+        return value.date().isoformat()
+    return str(value) if isinstance(value, float) and math.isinf(value) else value

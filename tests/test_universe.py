@@ -182,7 +182,7 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_file_in_another_encoding_is_refused(tmp_path):
     file = tmp_path / "universe.csv"
     file.write_bytes(",".join(COLUMNS).encode() + "\nA,XNYS,Société,EUR,2024-01-02,\n".encode("latin-1"))
-    with pytest.raises(InputError, match="not UTF-8 at byte 67; save it as UTF-8"):
+    with pytest.raises(InputError, match="not UTF-8 at byte 63; save it as UTF-8"):
         load_universe(file, KNOWN)
 
 

@@ -15,9 +15,9 @@ RULES: Mapping[str, str] = {
     "duplicate_row": "the same symbol and session stands in an earlier row of the answer",
     "not_a_session": "the exchange was closed on that day",
     "session_not_closed": "the session had not closed when the row was read",
-    "missing_price": "open, high, low or close is missing",
+    "missing_price": "open, high, low or close is missing or infinite",
     "non_positive_price": "open, high, low or close is zero or negative",
-    "missing_volume": "volume is missing",
+    "missing_volume": "volume is missing or infinite",
     "negative_volume": "volume is negative",
     "wrong_currency": "the currency is not the one the universe names",
 }
@@ -53,9 +53,9 @@ def screen(
         "duplicate_row": bars.duplicated(["symbol", "session"]).to_numpy(),
         "not_a_session": np.zeros(len(bars), dtype=bool),
         "session_not_closed": np.zeros(len(bars), dtype=bool),
-        "missing_price": np.any(np.isnan(prices), axis=1),
+        "missing_price": ~np.all(np.isfinite(prices), axis=1),
         "non_positive_price": np.any(prices <= 0, axis=1),
-        "missing_volume": bars["volume"].isna().to_numpy(),
+        "missing_volume": ~np.isfinite(bars["volume"].to_numpy(dtype=float)),
         "negative_volume": (bars["volume"] < 0).to_numpy(),
         "wrong_currency": (bars["currency"] != bars["symbol"].map(currency_of)).to_numpy(),
     }
