@@ -66,4 +66,4 @@ env: install ## write .env with random secrets for docker compose
 
 clean: ## stop what runs and delete the state and the environment
 	@test ! -x $(BIN)/market || $(BIN)/market stop
-	rm -rf .market $(VENV) dbt/target dbt/logs
+	rm -rf $(or $(MARKET_HOME),.market) $(VENV) dbt/target dbt/logs

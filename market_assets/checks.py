@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from dagster import AssetCheckExecutionContext, AssetChecksDefinition
+from dagster import AssetCheckExecutionContext, AssetChecksDefinition, AssetSpec
 
+from lineage.facts import TABLE_NAME
 from market_assets.domain.indicators import ascending_columns, output_columns, outputs
+from market_assets.policy import OWNERS
+from market_assets.warehouse.tables import DATABASE, QUALITY_RESULT
 from quality.checks import Database, build_checks
 from quality.results import PostgresResultSink
 from quality.suites.index_value import IndexThresholds, index_constituent_suite, index_value_suite
@@ -47,6 +50,18 @@ def build_quality_checks(platform: Platform) -> list[AssetChecksDefinition]:
         )
         for asset, suite in suites.items()
     ]
+
+
+def quality_results() -> AssetSpec:
+    """The table the checks write their results into. Nobody materializes it; models read it."""
+    return AssetSpec(
+        "quality_results",
+        description="Result of every check for every session, every version of it.",
+        group_name="quality",
+        owners=OWNERS,
+        kinds={"greatexpectations", "postgres"},
+        metadata={TABLE_NAME: f"{DATABASE}.{QUALITY_RESULT.qualified}"},
+    )
 
 
 def _warehouse_url(context: AssetCheckExecutionContext) -> str:

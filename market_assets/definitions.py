@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 from dagster import (
@@ -23,7 +24,7 @@ from market_assets.assets.indices import INDEX_VALUES, build_indices
 from market_assets.assets.ingest import RAW_PRICES, build_ingest
 from market_assets.assets.marts import build_marts
 from market_assets.automation import build_automation_sensor, marts_condition, session_condition
-from market_assets.checks import build_quality_checks
+from market_assets.checks import build_quality_checks, quality_results
 from market_assets.dbt.project import manifest
 from market_assets.dbt.specs import read_models
 from market_assets.jobs import build_jobs
@@ -55,6 +56,7 @@ def _build(platform: Platform) -> Definitions:
         assets=with_source_code_references(
             [
                 build_ingest(platform.partitions),
+                quality_results(),
                 *(model.spec for model in models if model.is_view),
                 build_indicators(platform.partitions, after_bars),
                 build_indices(platform.partitions, after_bars),
@@ -74,7 +76,9 @@ def _build(platform: Platform) -> Definitions:
             build_restatement_sensor(
                 connect=lambda: connect(platform.warehouse_url), partitions=platform.partitions, target=recompute
             ),
-            build_failure_alert_sensor(webhook=platform.config.alert_webhook),
+            build_failure_alert_sensor(
+                webhook=platform.config.alert_webhook, ui_address=os.environ.get("MARKET_UI_ADDRESS")
+            ),
             build_automation_sensor(AssetSelection.groups("analytics", "indices", "marts")),
             lineage_sensor(platform),
         ],

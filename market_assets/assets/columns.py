@@ -147,14 +147,15 @@ def verify_lineage(url: str, table: VersionedTable, declared: TableColumnLineage
 
 def index_lineage(asset: str) -> TableColumnLineage:
     """Columns of index_values or index_constituents with what they are computed from."""
-    price, action = ["raw_prices.close"], ["corporate_actions.value"]
+    price, action = ["int_golden_bar.close"], ["int_golden_action.value"]
+    session, symbol = ["int_golden_bar.session"], ["int_golden_bar.symbol"]
     member = ["securities.symbol"]
     level = price + action + member
     if asset == "index_values":
         return column_lineage(
             {
                 "index_id": [],
-                "session": ["raw_prices.session"],
+                "session": session,
                 "price_return": level,
                 "total_return": level,
                 "net_total_return": level,
@@ -166,8 +167,8 @@ def index_lineage(asset: str) -> TableColumnLineage:
     return column_lineage(
         {
             "index_id": [],
-            "session": ["raw_prices.session"],
-            "symbol": ["raw_prices.symbol"],
+            "session": session,
+            "symbol": symbol,
             "shares": level,
             "weight": level,
             "price": price,

@@ -120,7 +120,7 @@ def _range(context: AssetExecutionContext, platform: Platform) -> tuple[date, da
     """Sessions of the run; the whole history when only unpartitioned assets were asked for."""
     if AssetKey(RAW_PRICES) in context.selected_asset_keys:
         return run_range(context)
-    return platform.config.partitions.start, min(map(platform.closed_through, platform.universe.exchanges))
+    return platform.config.partitions.start, min(map(platform.last_session, platform.universe.exchanges))
 
 
 def _raw_prices(context: AssetExecutionContext, platform: Platform, report: IngestReport) -> MaterializeResult[Any]:
