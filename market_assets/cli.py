@@ -19,6 +19,10 @@ app = typer.Typer(
 )
 lineage_app = typer.Typer(help="Where a number comes from and what depends on it.", no_args_is_help=True)
 app.add_typer(lineage_app, name="lineage")
+index_app = typer.Typer(
+    help="Why an index stands where it does, and how a new one would have done.", no_args_is_help=True
+)
+app.add_typer(index_app, name="index")
 
 DAY = ["%Y-%m-%d"]
 
@@ -33,6 +37,7 @@ class ExportFormat(StrEnum):
 
 From = Annotated[datetime | None, typer.Option("--from", formats=DAY, help="First session, YYYY-MM-DD.")]
 To = Annotated[datetime | None, typer.Option("--to", formats=DAY, help="Last session, YYYY-MM-DD.")]
+AsOf = Annotated[datetime | None, typer.Option("--as-of", help="As it was known then (UTC); versioned tables only.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Node = Annotated[str, typer.Argument(metavar="ASSET[.COLUMN]", help="Such as index_values.price_return.")]
 
@@ -97,9 +102,7 @@ def export(
     start: From = None,
     end: To = None,
     symbols: Annotated[str | None, typer.Option(help="Comma-separated symbols.")] = None,
-    as_of: Annotated[
-        datetime | None, typer.Option("--as-of", help="As it was known then (UTC); versioned tables only.")
-    ] = None,
+    as_of: AsOf = None,
 ) -> None:
     """Write a table to a file, as it is or as it was known."""
     from market_assets.commands.export import export_table
@@ -182,6 +185,40 @@ def _lineage(question: str, node: str, *, as_json: bool) -> None:
     from market_assets.commands.lineage import answer
 
     answer(question, node, as_json=as_json)
+
+
+@index_app.command()
+def explain(
+    index_id: Annotated[str, typer.Argument(metavar="INDEX", help="Such as SAMPLE_EW.")],
+    session: Annotated[
+        datetime | None, typer.Option("--session", formats=DAY, help="YYYY-MM-DD; the last one without it.")
+    ] = None,
+    as_of: AsOf = None,
+    top: Annotated[int, typer.Option(min=0, help="Constituents to show, best and worst; 0 = all.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Level, divisor, constituents with weight, return and contribution, and what changed at a session."""
+    from market_assets.commands.index import explain as explain_index
+
+    explain_index(index_id, session and session.date(), as_of, top, as_json=as_json)
+
+
+@index_app.command()
+def backtest(
+    definition: Annotated[
+        Path, typer.Argument(metavar="DEFINITION.yaml", help="One definition, as under `indices` in market.yaml.")
+    ],
+    start: From = None,
+    end: To = None,
+    against: Annotated[str | None, typer.Option(help="Index or symbol to compare the total return with.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for levels, rebalances, picture.")
+    ] = None,
+) -> None:
+    """Levels, turnover and tracking difference of a definition on the warehouse's bars; nothing is stored there."""
+    from market_assets.commands.backtest import backtest as run_backtest
+
+    run_backtest(definition, start and start.date(), end and end.date(), against, output)
 
 
 def main() -> None:

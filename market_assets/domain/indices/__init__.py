@@ -5,7 +5,7 @@
 the order a reader needs
 them: definition, parse (configuration), schedule (rebalance calendar), events and market (inputs), selection,
 statistics, weighting, capping (a composition), rebalance, corporate_actions, opening, closing, engine,
-book, run (the calculation), state and results (its outputs).
+book, run (the calculation), state and results (its outputs), explanation and performance (what they say).
 """
 
 from market_assets.domain.indices.definition import IndexDefinition
