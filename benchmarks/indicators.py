@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmarks import talib_alone
 from benchmarks.inputs import SESSIONS, SYMBOLS, bars
-from benchmarks.measure import Beside, Figure, Scale, Target, alternate, seconds
+from benchmarks.measure import SHORT, Beside, Figure, Scale, Target, alternate, seconds
 from market_assets.domain.indicators import carry_columns, compute, lookback_bars, output_columns
 
 YEARS_OF_HISTORY = (5, 20, 40)
@@ -31,7 +31,7 @@ def _bulk(scale: Scale) -> Figure:
     ]
     compute(frame.head(SESSIONS))  # the first call imports TA-Lib
     ours, floor = alternate(
-        scale.repeats,
+        scale.repeats * SHORT,
         lambda: seconds(lambda: compute(frame)),
         lambda: seconds(lambda: [talib_alone.indicators(own) for own in plain]),
     )
@@ -67,7 +67,7 @@ def _increment(scale: Scale) -> Figure:
         window = frame[frame["session"] >= sessions[-min(len(sessions), lookback_bars() + 1)]]
         works.append((window.reset_index(drop=True), carried.reset_index(drop=True)))
     spreads = alternate(
-        scale.repeats,
+        scale.repeats * SHORT,
         *(
             lambda window=window, carried=carried: seconds(lambda: compute(window, carry=carried))
             for window, carried in works

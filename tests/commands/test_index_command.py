@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
+from warehouse_with_views import new_warehouse
 
 from market_assets.calculation import calculate_indices
 from market_assets.cli import app
@@ -61,7 +62,7 @@ def url(pg_server: Any, _warehouse_template: str, tmp_path_factory: pytest.TempP
     """A loaded warehouse, in whose environment the tests of this module work."""
     folder = tmp_path_factory.mktemp("index-command")
     (folder / "market.yaml").write_text(yaml.safe_dump(CONFIG))
-    database = pg_server.create_database("index_command", template=_warehouse_template)
+    database = new_warehouse(pg_server, _warehouse_template)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("MARKET_DATABASE_URL", database)
         monkeypatch.setenv("MARKET_HOME", str(folder / "home"))
