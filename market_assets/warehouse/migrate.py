@@ -68,6 +68,7 @@ def migrate(url: str) -> tuple[str, str]:
             )
         guard.execute("select pg_advisory_lock(hashtextextended('market_assets.migrate', 0))")
         before = current_revision(url)
+        _refuse_unknown(before, url)
         engine = _engine(url)
         try:
             config = _config()
@@ -100,6 +101,17 @@ def head_revision() -> str:
     from alembic.script import ScriptDirectory
 
     return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def _refuse_unknown(revision: str, url: str) -> None:
+    from alembic.script import ScriptDirectory
+
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if revision and revision not in known:
+        raise TerminalError(
+            f"{masked(url)} is at revision {revision}, which this code does not know; update market-assets to the "
+            "version that migrated it"
+        )
 
 
 def sqlalchemy_url(url: str) -> str:

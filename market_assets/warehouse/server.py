@@ -153,7 +153,7 @@ class EmbeddedServer:
     """
 
     def __init__(self, data: Path) -> None:
-        self.data = data
+        self.data = data.resolve()
 
     def url(self, database: str) -> str:
         """libpq URL of `database` over the server's socket; the server must be running."""
@@ -236,10 +236,11 @@ class EmbeddedServer:
             return None
         pid = int(lines[0])
         try:
-            alive = psutil.Process(pid).name().startswith("postgres")
+            arguments = psutil.Process(pid).cmdline()
         except psutil.NoSuchProcess:
             return None
-        return _Postmaster(pid, Path(lines[4].strip())) if alive else None
+        ours = str(self.data) in arguments  # the number may have gone to another process, even a postgres
+        return _Postmaster(pid, Path(lines[4].strip())) if ours else None
 
     def _recovering(self) -> bool:
         return (self.data / "postmaster.pid").exists()
