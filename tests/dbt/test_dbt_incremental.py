@@ -97,10 +97,11 @@ def change_indicators(w: Warehouse) -> None:
 
 
 def add_a_session(w: Warehouse) -> None:
-    """What an ordinary evening brings."""
+    """What an evening brings: a session, with a move that no trailing window expects."""
     when = SESSIONS[-1] + pd.Timedelta("7D")
-    last = w.current(PRICE_BAR, "symbol in ('ALFA', 'BETA')").sort_values("session").groupby("symbol").tail(1)
-    bars = last.assign(session=when, source="omega", close=last["close"] * 1.5)
+    last = w.current(PRICE_BAR, "symbol in ('ALFA', 'BETA')").sort_values(["session", "source"])
+    last = last.groupby("symbol").tail(1)
+    bars = last.assign(session=when, source="omega", close=last["close"] * 20)
     w.write(PRICE_BAR, bars)
     w.write(indicator_table(), indicator_values(bars))
     for table in (INDEX_VALUE, INDEX_CONSTITUENT):
