@@ -158,7 +158,8 @@ def test_two_processes_writing_the_same_rows_leave_one_current_version(warehouse
         ).fetchall()
         gaps = connection.execute(
             "select count(*) from (select known_to, lead(known_from) over "
-            "(partition by symbol order by known_from) as next from raw.price_bar) v where known_to is distinct from next"
+            "(partition by symbol order by known_from) as next from raw.price_bar) v "
+            "where known_to is distinct from next"
         ).fetchone()
     assert current == [(symbol, 1) for symbol in "ABCDEF"]
     assert gaps == (0,), "each version must end where the next begins"
