@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 from dagster import AssetCheckExecutionContext, AssetChecksDefinition, AssetSpec
 
-from lineage.facts import TABLE_NAME
+from lineage.facts import COLUMN_SCHEMA, TABLE_NAME
+from market_assets.assets.columns import column_schema
 from market_assets.domain.indicators import ascending_columns, output_columns, outputs
 from market_assets.policy import OWNERS
 from market_assets.warehouse.tables import DATABASE, QUALITY_RESULT
@@ -60,7 +61,10 @@ def quality_results() -> AssetSpec:
         group_name="quality",
         owners=OWNERS,
         kinds={"greatexpectations", "postgres"},
-        metadata={TABLE_NAME: f"{DATABASE}.{QUALITY_RESULT.qualified}"},
+        metadata={
+            TABLE_NAME: f"{DATABASE}.{QUALITY_RESULT.qualified}",
+            COLUMN_SCHEMA: column_schema(QUALITY_RESULT),
+        },
     )
 
 

@@ -71,8 +71,17 @@ MEANINGS: Final[Mapping[str, Mapping[str, Meaning]]] = {
         "weight": ("share of the index market value at the close", "fraction"),
         "price": ("close used, carried when suspended", "currency per share"),
         "contribution": ("part of the session's price return", "fraction"),
-        "fx_rate": ("index currency per unit of the price's currency", "rate"),
-        "carried_sessions": ("sessions since the price used was traded; 0 = today", "sessions"),
+        "fx_rate": ("index currency per unit of the quotation currency at the close", "ratio"),
+        "carried_sessions": ("sessions since the bar the price is from; 0 = of this session", "sessions"),
+    },
+    "quality.result": {
+        "asset": ("asset that was checked", ""),
+        "check_name": ("check of that asset", ""),
+        "session": ("session the result speaks for; 0001-01-01 = the table as a whole", "date of the exchange"),
+        "severity": ("critical, error or warning", ""),
+        "passed": ("whether the check holds", ""),
+        "failed_rows": ("rows that fail it", "count"),
+        "detail": ("the first failing rows, or why nothing was looked at", ""),
     },
 }
 
