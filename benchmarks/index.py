@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.inputs import closes, names, sessions_of
-from benchmarks.measure import SHORT, Beside, Figure, Scale, Target, alternate, seconds
+from benchmarks.measure import SHORT, Beside, Figure, Scale, Target, alternate, processor_seconds, seconds
 from market_assets.domain.indices import IndexDefinition, IndexResult, Market, MarketFrames, calculate, parse_definition
 
 CONSTITUENTS, YEARS, SESSIONS_PER_YEAR = 500, 20, 252
@@ -57,10 +57,11 @@ def _history(scale: Scale, market: Market, result: IndexResult, size: str) -> Fi
     plain_work = _PlainIndex.of(market)
     expected = plain_work.calculate()
     np.testing.assert_allclose(result.values["total_return"], expected, rtol=1e-9)
-    ours, floor = alternate(
+    ours, floor, processor = alternate(
         scale.repeats,
         lambda: seconds(lambda: calculate(DEFINITION, market)),
         lambda: seconds(plain_work.calculate),
+        lambda: processor_seconds(lambda: calculate(DEFINITION, market)),
     )
     return Figure(
         name="index.history",
@@ -71,7 +72,11 @@ def _history(scale: Scale, market: Market, result: IndexResult, size: str) -> Fi
             "the same arithmetic in NumPy on whole matrices: no gaps, membership, divisor changes or frames", floor
         ),
         target=Target(at_most=1.0),
-        facts={"constituent_rows": len(result.constituents), "divisor_changes": len(result.divisor_changes)},
+        facts={
+            "processor_seconds": processor.median,
+            "constituent_rows": len(result.constituents),
+            "divisor_changes": len(result.divisor_changes),
+        },
     )
 
 
@@ -84,9 +89,10 @@ def _increment(scale: Scale, frames: MarketFrames, result: IndexResult) -> Figur
     again = calculate(DEFINITION, Market.from_frames(read), before)
     pd.testing.assert_frame_equal(again.values, result.values[result.values["session"] == last].reset_index(drop=True))
     market = Market.from_frames(read)
-    calculation, alignment = alternate(
+    calculation, processor, alignment = alternate(
         scale.repeats * SHORT,
         lambda: seconds(lambda: calculate(DEFINITION, market, before)),
+        lambda: processor_seconds(lambda: calculate(DEFINITION, market, before)),
         lambda: seconds(lambda: Market.from_frames(read)),
     )
     return Figure(
@@ -95,7 +101,11 @@ def _increment(scale: Scale, frames: MarketFrames, result: IndexResult) -> Figur
         unit="ms",
         ours=calculation.scaled(1e3),
         target=Target(at_most=20.0),
-        facts={"ms_to_align_the_inputs": alignment.median * 1e3, "window_sessions": len(window)},
+        facts={
+            "processor_ms": processor.median * 1e3,
+            "ms_to_align_the_inputs": alignment.median * 1e3,
+            "window_sessions": len(window),
+        },
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmarks import talib_alone
 from benchmarks.inputs import SESSIONS, SYMBOLS, bars
-from benchmarks.measure import SHORT, Beside, Figure, Scale, Target, alternate, seconds
+from benchmarks.measure import SHORT, Beside, Figure, Scale, Target, alternate, processor_seconds, seconds
 from market_assets.domain.indicators import carry_columns, compute, lookback_bars, output_columns
 
 YEARS_OF_HISTORY = (5, 20, 40)
@@ -30,10 +30,11 @@ def _bulk(scale: Scale) -> Figure:
         for _, own in frame.groupby("symbol")
     ]
     compute(frame.head(SESSIONS))  # the first call imports TA-Lib
-    ours, floor = alternate(
+    ours, floor, processor = alternate(
         scale.repeats * SHORT,
         lambda: seconds(lambda: compute(frame)),
         lambda: seconds(lambda: [talib_alone.indicators(own) for own in plain]),
+        lambda: processor_seconds(lambda: compute(frame)),
     )
     ours_values = len(frame) * len(output_columns())
     floor_values = len(frame) * len(talib_alone.COLUMNS)
@@ -49,6 +50,7 @@ def _bulk(scale: Scale) -> Figure:
         target=Target(floors=1 / 0.6),
         facts={
             "seconds": ours.median,
+            "processor_seconds": processor.median,
             "values_per_second": round(ours_values / ours.median),
             "values_per_second_talib": round(floor_values / floor.median),
         },

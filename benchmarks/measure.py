@@ -176,6 +176,14 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def processor_seconds(work: Callable[[], object]) -> float:
+    """Processor time of one call in this process: what its wall time would be on a machine with nothing else to do."""
+    gc.collect()
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
 def alternate(repeats: int, *works: Callable[[], float]) -> list[Spread]:
     """Measure each of `works`, which return a cost, `repeats` times in turn: a busy moment hits all of them."""
     rounds = [[work() for work in works] for _ in range(repeats)]

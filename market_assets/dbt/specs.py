@@ -26,8 +26,8 @@ from lineage.facts import UNIT_TAG
 from market_assets.policy import OWNERS
 from market_assets.settings import dbt_project
 
-COMPUTED_SOURCES = {"analytics", "indices"}
-"""dbt sources whose tables are computed from the views of group `prices`; also names of asset groups."""
+COMPUTED_SOURCES = {"analytics", "indices", "quality"}
+"""dbt sources whose tables come after the views of group `prices`; also names of asset groups."""
 
 
 @dataclass(frozen=True)
