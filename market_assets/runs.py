@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -17,6 +18,7 @@ import psutil
 from dagster import (
     AssetKey,
     AssetSelection,
+    BetaWarning,
     DagsterError,
     DagsterEventType,
     DagsterInstance,
@@ -36,6 +38,7 @@ from market_assets.errors import InputError
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent
+    from dagster_shared.error import SerializableErrorInfo
 
 JOB = "backfill"
 CODE_LOCATION, CODE_LOCATION_MODULE = "market_assets", "market_assets.definitions"
@@ -53,7 +56,7 @@ class RunOutcome:
         run_id: Dagster's id.
         success: whether every step succeeded.
         seconds: step -> wall seconds, in order of execution.
-        errors: step -> what failed.
+        errors: step -> what failed; "run" for what failed outside of any step.
         checks_passed, checks_failed: asset checks of the run.
         failed_checks: asset, check, severity and finding of each failed one.
     """
@@ -98,12 +101,17 @@ def selected_assets(definitions: Definitions, selection: str | None) -> frozense
         return frozenset(graph.executable_asset_keys)
     names = ", ".join(sorted(key.to_user_string() for key in graph.executable_asset_keys))
     try:
-        keys = AssetSelection.from_string(selection).resolve(graph)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BetaWarning)  # selecting by group warns at each use
+            keys = AssetSelection.from_string(selection).resolve(graph)
     except DagsterError as error:
-        raise InputError(f"asset selection {selection!r} cannot be used: {error}; assets are {names}") from error
+        raise InputError(
+            f"asset selection {selection!r} cannot be used: {error}; write a name such as raw_prices+, or key:NAME and "
+            f"group:NAME joined by and, or, not. Assets are {names}"
+        ) from error
     chosen = frozenset(keys & graph.executable_asset_keys)
     if not chosen:
-        raise InputError(f"asset selection {selection!r} selects nothing that can be materialized; assets are {names}")
+        raise InputError(f"asset selection {selection!r} selects nothing that can be materialized. Assets are {names}")
     return chosen
 
 
@@ -164,11 +172,10 @@ def _note(event: DagsterEvent, outcome: RunOutcome) -> None:
         outcome.seconds[event.step_key] = event.step_success_data.duration_ms / 1000
     elif event.step_key is not None and event.is_step_failure:
         data = event.step_failure_data
-        error = data.error
-        while error is not None and error.cause is not None:
-            error = error.cause
         described = data.user_failure_data.description if data.user_failure_data else None
-        outcome.errors[event.step_key] = described or (error.message.strip() if error else "no message")
+        outcome.errors[event.step_key] = described or _root_cause(data.error)
+    elif event.event_type is DagsterEventType.RUN_FAILURE and not outcome.errors:
+        outcome.errors["run"] = _root_cause(event.job_failure_data.error)
     elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
         check = event.asset_check_evaluation_data
         if check.partition is not None:
@@ -179,6 +186,12 @@ def _note(event: DagsterEvent, outcome: RunOutcome) -> None:
             outcome.checks_failed += 1
             name = f"{check.asset_key.to_user_string()}.{check.check_name} ({check.severity.value.lower()})"
             outcome.failed_checks.append(f"{name}: {check.description or 'no description'}")
+
+
+def _root_cause(error: SerializableErrorInfo | None) -> str:
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error else "no message"
 
 
 def this_process() -> str:
