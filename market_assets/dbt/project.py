@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from market_assets.errors import TerminalError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from dbt.artifacts.schemas.run import RunExecutionResult
     from dbt.contracts.graph.manifest import Manifest
 
-PARTIAL_PARSE = "partial_parse.msgpack"
+MANIFEST, PARTIAL_PARSE = "manifest.json", "partial_parse.msgpack"
 
 
 def target_folder() -> Path:
@@ -51,42 +52,59 @@ def manifest() -> dict[str, Any]:
     """
     target = target_folder()
     stamp, wanted = target / "fingerprint", f"{fingerprint()} {database_name()}"
-    if not (target / "manifest.json").exists() or not stamp.exists() or stamp.read_text() != wanted:
-        parse()
-        stamp.write_text(wanted)
-    loaded: dict[str, Any] = json.loads((target / "manifest.json").read_bytes())
+    if not (target / MANIFEST).exists() or not stamp.exists() or stamp.read_text() != wanted:
+        parse(wanted)
+    loaded: dict[str, Any] = json.loads((target / MANIFEST).read_bytes())
     return loaded
 
 
-def parse() -> None:
-    """Parse the project into `target_folder()`.
+def parse(stamp: str) -> None:
+    """Parse the project and put the result into `target_folder()`, each file whole: other processes may be reading.
+
+    Args:
+        stamp: fingerprint of what is parsed, written last.
 
     Raises:
         TerminalError: dbt refuses the project.
     """
-    done = subprocess.run(  # noqa: S603 - our own interpreter with fixed arguments
-        [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "parse", *folders(target_folder())],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **_quiet(), "MARKET_DBT_DBNAME": database_name()},
-    )
-    if done.returncode:
-        raise TerminalError(f"dbt cannot parse {dbt_project()}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    target = target_folder()
+    target.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="parse-", dir=target.parent) as made:
+        done = subprocess.run(  # noqa: S603 - our own interpreter with fixed arguments
+            [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "parse", *folders(Path(made))],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **_quiet(), "MARKET_DBT_DBNAME": database_name()},
+        )
+        if done.returncode:
+            raise TerminalError(f"dbt cannot parse {dbt_project()}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        (Path(made) / "fingerprint").write_text(stamp, encoding="utf-8")
+        for name in (PARTIAL_PARSE, MANIFEST, "fingerprint"):
+            (Path(made) / name).replace(target / name)
 
 
 def connection_environment(url: str) -> dict[str, str]:
-    """The variables dbt/profiles.yml reads, for the database at `url`."""
-    from psycopg.conninfo import conninfo_to_dict
+    """The variables dbt/profiles.yml reads, for the database at `url`; libpq's own for the rest, such as PGSSLMODE."""
+    from psycopg import pq
 
-    parts = conninfo_to_dict(url)
-    return {
-        "MARKET_DBT_HOST": str(parts.get("host", "localhost")),
-        "MARKET_DBT_PORT": str(parts.get("port", 5432)),
-        "MARKET_DBT_USER": str(parts.get("user", "postgres")),
-        "MARKET_DBT_PASSWORD": str(parts.get("password", "")),
-        "MARKET_DBT_DBNAME": str(parts.get("dbname", "market")),
+    options = {option.keyword.decode(): option for option in pq.Conninfo.parse(url.encode())}
+
+    def value(keyword: str, default: str = "") -> str:
+        found = options.pop(keyword).val
+        return found.decode() if found else default
+
+    profile = {
+        "MARKET_DBT_HOST": value("host", "localhost"),
+        "MARKET_DBT_PORT": value("port", "5432"),
+        "MARKET_DBT_USER": value("user", "postgres"),
+        "MARKET_DBT_PASSWORD": value("password"),
+        "MARKET_DBT_DBNAME": value("dbname", "market"),
     }
+    others = {
+        option.envvar.decode(): option.val.decode() for option in options.values() if option.val and option.envvar
+    }
+    return {**profile, **others}
 
 
 def invoke(

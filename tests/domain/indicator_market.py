@@ -127,8 +127,8 @@ def markets(draw: st.DrawFn, *, longest: int = 420) -> Market:
 
 
 def _above_dividends(bars: pd.DataFrame) -> pd.DataFrame:
-    """A price is worth more than any distribution drawn here (four of 0.60 at most)."""
-    bars[list(PRICES)] = bars[list(PRICES)].where(bars[list(PRICES)].isna(), bars[list(PRICES)] + 3.0)
+    """A price is worth more than any distribution drawn here: 0.60 on each of the seven shares a split made of one."""
+    bars[list(PRICES)] = bars[list(PRICES)].where(bars[list(PRICES)].isna(), bars[list(PRICES)] + 5.0)
     return bars
 
 
