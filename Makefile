@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 export DAGSTER_HOME ?= $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui test test-slow test-browser check format lock bench clean env install
+.PHONY: help run ui test test-slow test-browser chaos check format lock bench bench-compare clean env install
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -60,6 +60,12 @@ lock: ## resolve pyproject.toml into requirements.lock, with hashes
 
 bench: install ## measure, into benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+bench-compare: install ## hold benchmarks/results.json against benchmarks/baseline.json, by ratio to the floor
+	$(BIN)/python -m benchmarks.compare
+
+chaos: install ## random crashes, vendor faults and restarts against one installation
+	$(BIN)/python -m chaos
 
 env: install ## write .env with random secrets for docker compose
 	$(BIN)/python -m deploy.make_env
