@@ -65,6 +65,19 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """How a source likes to be asked: the most of each that goes into one request.
+
+    Attributes:
+        symbols: securities; None = as many as the configuration puts into one chunk.
+        days: calendar days of the range; None = the whole range.
+    """
+
+    symbols: int | None = None
+    days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FetchRequest:
     """Securities and an inclusive range of dates.
 
@@ -179,11 +192,13 @@ class PriceSource(ABC):
         name: label in the `source` column of every row; unique among the configured sources.
         basis: price basis of every bar it returns.
         provides: what it can answer for.
+        batch: how much of it to ask for at once.
     """
 
     name: str
     basis: PriceBasis
     provides: Coverage
+    batch: Batch = Batch()
 
     @classmethod
     @abstractmethod

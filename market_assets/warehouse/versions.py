@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from market_assets.errors import OutOfOrderKnowledge, SchemaMismatch
-from market_assets.warehouse.connection import arrow_cursor, connect, read_frame
+from market_assets.warehouse.connection import arrow_cursor, arrow_to_frame, connect, read_frame
 from market_assets.warehouse.tables import BOOLEAN, DATE, FLOAT, INTEGER, TEXT, TIMESTAMP, VersionedTable
 
 if TYPE_CHECKING:
@@ -158,6 +158,11 @@ class VersionedWriter:
         )
         self._execute(f"insert into {table} ({columns}) select {values} from {stage} on conflict do nothing")  # noqa: S608
         self._execute(f"drop table {stage}")
+
+    def read(self, query: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
+        """Rows of `query` ($1, $2, ... for parameters) as this transaction sees them."""
+        self._execute(query, parameters)
+        return arrow_to_frame(self._cursor.fetch_arrow_table())
 
     def outdated_statistics(self) -> list[str]:
         """Tables that grew so much that the planner knows too little of them: it would join a bulk load row by row."""

@@ -1,0 +1,18 @@
+"""Vendor rows into the warehouse: ask the sources, convert to as traded, hold back what is no bar, write versions.
+
+    run.py        one ingestion from beginning to end
+    requests.py   which symbols are asked for, in which pieces
+    chain.py      which source is asked, and which next when it cannot answer
+    judging.py    the rules a bar passes before it is stored, in order: here further rules are added
+    store.py      one answer into the warehouse, in one transaction
+    reference.py  universe, trading sessions and source priorities of the configuration
+    report.py     what one ingestion did
+
+Nothing here knows Dagster: `market_assets.assets.ingest` calls `ingest` and turns the report into metadata.
+"""
+
+from market_assets.ingestion.reference import sync_reference
+from market_assets.ingestion.report import ASSETS, IngestReport
+from market_assets.ingestion.run import ingest
+
+__all__ = ["ASSETS", "IngestReport", "ingest", "sync_reference"]
