@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import requests
 from contract import SourceContract
-from yahoo_server import CHART, CRUMB, Listing, YahooServer, listings_of
 
+from chaos.yahoo_server import CHART, CRUMB, Listing, YahooServer, listings_of
 from market_assets.domain.adjustments import to_as_traded
 from market_assets.errors import ConfigError
 from market_assets.sources.base import FetchRequest, FetchResult, PriceSource, SecurityRef, SymbolFailure
