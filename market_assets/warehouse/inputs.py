@@ -21,20 +21,24 @@ ADJUSTED = (
 )
 
 # The lookback counts bars, not days: a suspended symbol reaches further back than its neighbours.
+FIRST_SESSIONS = """
+    select c.symbol, coalesce(min(p.session), c.session) as first_session
+    from unnest($1::text[], $2::text[]::date[]) as c (symbol, session)
+    left join lateral (
+        select distinct p.session from raw.price_bar p
+        where p.symbol = c.symbol and p.known_to is null and p.session <= c.session
+        order by p.session desc limit $3
+    ) p on true
+    group by c.symbol, c.session
+"""
+
+# The first two conditions repeat what the join says: only constants reach the index inside the view, and without them
+# a day would read every bar there is.
 SINCE_LOOKBACK = f"""
-    with since as (
-        select c.symbol, coalesce(min(p.session), c.session) as first_session
-        from unnest($1::text[], $2::text[]::date[]) as c (symbol, session)
-        left join lateral (
-            select distinct p.session from raw.price_bar p
-            where p.symbol = c.symbol and p.known_to is null and p.session <= c.session
-            order by p.session desc limit $3
-        ) p on true
-        group by c.symbol, c.session
-    )
-    {ADJUSTED} join since on since.symbol = b.symbol
-    where b.session >= since.first_session and b.session <= $4
-"""  # noqa: S608 - a constant
+    {ADJUSTED}
+    join unnest($1::text[], $2::text[]::date[]) as since (symbol, first_session) on since.symbol = b.symbol
+    where b.symbol = any($1::text[]) and b.session between $3 and $4 and b.session >= since.first_session
+"""
 
 
 def symbols_between(url: str, start: date, end: date) -> list[str]:
@@ -89,17 +93,12 @@ def indicator_bars(url: str, symbols: Sequence[str], carried: pd.DataFrame, look
             read_frame(url, f"{ADJUSTED} where b.symbol = any($1::text[]) and b.session <= $2", (_array(fresh), end))
         )
     if len(carried):
+        since = read_frame(
+            url, FIRST_SESSIONS, (_array(carried["symbol"].tolist()), _dates(carried["session"]), lookback)
+        )
+        first = since["first_session"]
         parts.append(
-            read_frame(
-                url,
-                SINCE_LOOKBACK,
-                (
-                    _array(carried["symbol"].tolist()),
-                    _array([day.date().isoformat() for day in carried["session"]]),
-                    lookback,
-                    end,
-                ),
-            )
+            read_frame(url, SINCE_LOOKBACK, (_array(since["symbol"].tolist()), _dates(first), first.min().date(), end))
         )
     bars = pd.concat(parts, ignore_index=True)
     return bars.sort_values(["symbol", "session"], ignore_index=True)
@@ -175,3 +174,8 @@ def coverage_by_month(url: str, start: date, end: date) -> pd.DataFrame:
 def _array(values: Sequence[str]) -> str:
     """A PostgreSQL text[] literal."""
     return "{" + ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values) + "}"
+
+
+def _dates(values: pd.Series) -> str:
+    """The same of dates."""
+    return _array([day.date().isoformat() for day in values])
