@@ -94,20 +94,28 @@ def views(pg_server: Any, _warehouse_template: str, dbt: Dbt, dbt_environment: N
 
 
 @pytest.fixture(scope="session")
-def market(pg_server: Any, views: Warehouse, dbt: Dbt) -> Warehouse:
-    """The small market with every mart built.
-
-    Tests change it one after the other and leave it built: each starts from where the last one ended, as a warehouse
-    does, and copying a database would cost more than the rest of a test.
-    """
-    warehouse = Warehouse(pg_server.url(DATABASE))
-    fill(warehouse)
+def built_market(pg_server: Any, views: Warehouse, dbt: Dbt) -> str:
+    """Name of a database that holds the small market with every mart built."""
+    fill(Warehouse(pg_server.url(DATABASE)))
     dbt.run("build", "--exclude-resource-type", "unit_test")
-    return warehouse
+    copy_database(pg_server, DATABASE, "dbt_built")
+    return "dbt_built"
+
+
+@pytest.fixture(scope="module")
+def market(pg_server: Any, built_market: str) -> Warehouse:
+    """The small market with every mart built, as it was, for each module.
+
+    Tests of a module change it one after the other and leave it built: each starts from where the last one ended, as a
+    warehouse does, and a copy for each would cost more than the rest of the test.
+    """
+    with connect(pg_server.url("postgres"), autocommit=True) as connection:
+        connection.execute(f'drop database "{DATABASE}" with (force)')
+    return Warehouse(copy_database(pg_server, built_market, DATABASE))
 
 
 @pytest.fixture(scope="session")
-def full_sql(dbt: Dbt, market: Warehouse) -> dict[str, str]:
+def full_sql(dbt: Dbt, built_market: str) -> dict[str, str]:
     """The query of each mart as a full build runs it."""
     compiled = dbt.run("compile", "--full-refresh", "--select", "marts")
     return {name: str(result.node.compiled_code) for name, result in compiled.items()}
