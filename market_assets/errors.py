@@ -2,7 +2,10 @@
 
     MarketError
     ├── TransientError                 worth another try; the retry policy reads only this type
-    │   ├── SourceUnavailable          vendor down, reset, timed out, 5xx
+    │   ├── SourceUnavailable          vendor down, reset, 5xx
+    │   │   ├── TimedOut               no answer in time: a smaller range may have one
+    │   │   ├── AnswerCutOff           the answer ends too early: a smaller range may be whole
+    │   │   └── CircuitOpen            not asked: the vendor failed too often and is left alone for a while
     │   ├── RateLimited                vendor said slow down; carries retry_after
     │   └── WarehouseUnavailable       database restarting or refusing connections
     ├── AlertNotDelivered              (alerts.py) the alert webhook did not take the message
@@ -37,6 +40,18 @@ class TerminalError(MarketError):
 
 class SourceUnavailable(TransientError):
     """The vendor could not be reached or failed on its side."""
+
+
+class TimedOut(SourceUnavailable):
+    """The vendor did not answer in time. Worth another try with a smaller range."""
+
+
+class AnswerCutOff(SourceUnavailable):
+    """The answer ends before what was asked for: a body cut off, or sessions missing at an end of the range."""
+
+
+class CircuitOpen(SourceUnavailable):
+    """The vendor was not asked, because it failed too often lately."""
 
 
 class RateLimited(TransientError):

@@ -10,12 +10,17 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from market_assets.domain.calendars import build_calendar
+from market_assets.fetching.cache import HttpCache
+from market_assets.fetching.guard import Guard
+
+UNSETTLED_SESSIONS: Final = 10
+"""Latest closed sessions that are always asked for: vendors still correct them."""
 
 SessionsFunction: TypeAlias = Callable[[str, dt.date, dt.date], pd.DatetimeIndex]
 ClosedThroughFunction: TypeAlias = Callable[[str], dt.date]
@@ -49,6 +54,9 @@ class SourceContext:
         closed_through: last session of an exchange that has closed by now; None: by exchange_calendars and `now`. Bars
             of later sessions are never returned.
         now: clock, replaced in tests.
+        guard: the door that every request to a vendor goes through: pace, retries, circuit breaker.
+        cache: answers kept on disk, None when there is none.
+        fresh: the caller wants what the vendor says now, not what it said: the cache is neither read nor written.
     """
 
     base_dir: Path = field(default_factory=Path.cwd)
@@ -56,6 +64,9 @@ class SourceContext:
     sessions: SessionsFunction = calendar_sessions
     closed_through: ClosedThroughFunction | None = None
     now: Callable[[], dt.datetime] = utc_now
+    guard: Guard = field(default_factory=Guard.free)
+    cache: HttpCache | None = None
+    fresh: bool = False
 
     def last_closed(self, exchange: str) -> dt.date:
         """Last session of `exchange` that has closed."""
@@ -65,6 +76,19 @@ class SourceContext:
         calendar = build_calendar(exchange, dt.date(today.year - 1, 1, 1), dt.date(today.year + 1, 12, 31))
         closed = calendar.last_closed_session(self.now())
         return closed.date() if closed is not None else dt.date.min
+
+    def keeps(self, exchange: str, last: dt.date) -> bool:
+        """Whether answers about sessions of `exchange` up to `last` may be kept and read from the cache.
+
+        They may when at least UNSETTLED_SESSIONS later sessions have closed.
+        """
+        if self.cache is None or not self.cache.enabled or self.fresh:
+            return False
+        closed = self.last_closed(exchange)
+        if (closed - last).days > 2 * UNSETTLED_SESSIONS + 20:
+            return True  # without a look at the calendar: no closure lasts that long
+        day = dt.timedelta(days=1)
+        return closed > last and len(self.sessions(exchange, last + day, closed)) >= UNSETTLED_SESSIONS
 
     def resolve(self, path: Path) -> Path:
         """`path` if absolute, else below `base_dir`."""
