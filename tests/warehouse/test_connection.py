@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from market_assets.errors import TransientError, WarehouseUnavailable
-from market_assets.warehouse.connection import arrow_cursor, arrow_to_frame, connect, read_frame
+from market_assets.warehouse.connection import _arrow_database, arrow_cursor, arrow_to_frame, connect, read_frame
 
 
 @pytest.fixture
@@ -130,3 +130,15 @@ def test_a_connection_that_breaks_during_a_block_is_an_unavailable_server(wareho
         with pytest.raises(WarehouseUnavailable, match="went away"):
             lose_the_connection()
         assert administrator.execute("select count(*) from public.lines").fetchone() == (0,)
+
+
+def test_databases_are_remembered_without_a_connection_and_forgotten_safely(warehouse_url):
+    """A block that is open when its database is forgotten ends as if nothing had happened."""
+    others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    assert read_frame(warehouse_url, "select 1 as one")["one"].item() == 1
+    with connect(warehouse_url) as connection:
+        assert connection.execute(others).fetchone() == (0,)
+    with arrow_cursor(warehouse_url) as cursor:
+        _arrow_database.cache_clear()
+        cursor.execute("select 2 as two")
+        assert cursor.fetch_arrow_table()["two"].to_pylist() == [2]
