@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 
 from market_assets.errors import ConfigError
+from market_assets.fetching.limits import Limits
 from market_assets.settings import config_path, market_home, secret
 from quality.errors import QualityError
 
@@ -53,12 +54,32 @@ class Calendars(Section):
     settle_minutes: int = Field(45, ge=0, le=720, description="wait after a close before the vendor is asked")
 
 
+class Fetch(Section):
+    """How a vendor is asked. A key that is left out takes the default of the kind of source."""
+
+    requests_per_second: float | None = Field(None, gt=0, le=1000, description="pace shared by all threads of a run")
+    burst: int | None = Field(None, ge=1, le=1000, description="requests that may be made at once after a rest")
+    attempts: int | None = Field(None, ge=1, le=20, description="times one question is asked before it fails")
+    first_wait_seconds: float | None = Field(None, ge=0, le=600, description="longest wait before the second attempt")
+    longest_wait_seconds: float | None = Field(None, ge=0, le=3600, description="waits double up to this")
+    longest_pause_seconds: float | None = Field(
+        None, ge=0, le=86400, description="a longer Retry-After is not waited for: the circuit opens"
+    )
+    failures_to_open: int | None = Field(None, ge=1, le=1000, description="failures in a row that open the circuit")
+    cooldown_seconds: float | None = Field(None, gt=0, le=86400, description="rest of an open circuit before a probe")
+
+    def limits(self, default: Limits) -> Limits:
+        """`default` with the keys that are given."""
+        return replace(default, **self.model_dump(exclude_none=True))
+
+
 class Source(Section):
     """One price vendor. The order in the file is the order of priority."""
 
     kind: str = Field(description="sample, files, synthetic or yahoo")
     name: str = Field("", pattern=r"^[a-z0-9_]*$", description="label of its rows; the kind when empty")
     options: dict[str, Any] = Field(default_factory=dict, description="options of the kind")
+    fetch: Fetch = Fetch()
 
     @property
     def label(self) -> str:
@@ -66,10 +87,24 @@ class Source(Section):
         return self.name or self.kind
 
 
+class HttpCacheSettings(Section):
+    """Answers about closed history, kept on disk so that they are asked for once."""
+
+    enabled: bool = Field(True, description="false = every question is asked")
+    max_megabytes: int = Field(512, ge=1, description="size the folder is kept within; longest unused go first")
+
+
 class Ingest(Section):
     """How bars are fetched and written."""
 
     chunk_symbols: int = Field(250, ge=1, description="symbols per fetch and transaction; bounds memory")
+    http_cache: HttpCacheSettings = HttpCacheSettings()
+
+
+class Indicators(Section):
+    """What indicators are computed with."""
+
+    benchmark: str = Field("", description="index that beta and correlation are measured against; empty = the first")
 
 
 class Quality(Section):
@@ -118,6 +153,7 @@ class MarketConfig(Section):
     sources: tuple[Source, ...] = Field(min_length=1)
     ingest: Ingest = Ingest()
     indices: tuple[dict[str, Any], ...] = ()
+    indicators: Indicators = Indicators()
     quality: Quality = Quality()
     lineage: Lineage = Lineage()
 
@@ -285,8 +321,18 @@ def _check_parts(config: MarketConfig) -> None:
                 allowed=KINDS,
             )
         parse_options(source.kind, source.options, file=str(config.file), key=f"sources.{position}.options")
-    for position, definition in enumerate(config.indices):
-        parse_definition(definition, file=str(config.file), key=f"indices.{position}")
+    ids: list[str] = []
+    for position, raw in enumerate(config.indices):
+        key = f"indices.{position}"
+        definition = parse_definition(raw, file=str(config.file), key=key)
+        if definition.id in ids:
+            raise ConfigError("two indices have this id", file=str(config.file), key=f"{key}.id", value=definition.id)
+        ids.append(definition.id)
+    benchmark = config.indicators.benchmark
+    if benchmark and benchmark not in ids:
+        raise ConfigError(
+            "no such index", file=str(config.file), key="indicators.benchmark", value=benchmark, allowed=ids
+        )
     config.thresholds("price_bar", PriceBarThresholds)
     config.thresholds("indicator", IndicatorThresholds)
     config.thresholds("index", IndexThresholds)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from market_assets.config import MarketConfig, load_config
+from market_assets.config import MarketConfig, Source, load_config
 from market_assets.domain.calendars import ExchangeCalendar, known_exchanges
 from market_assets.errors import ConfigError
 from market_assets.settings import market_home
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from dagster import DailyPartitionsDefinition
 
     from market_assets.domain.indices import IndexDefinition
+    from market_assets.fetching.guard import Guard
     from market_assets.sources.base import PriceSource
+    from market_assets.sources.options import SourceContext
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -56,6 +58,7 @@ class Platform:
         self.config = config or load_config()
         self.now = now
         self.progress = progress
+        self._guards: dict[str, Guard] = {}
 
     @cached_property
     def universe(self) -> Universe:
@@ -104,40 +107,70 @@ class Platform:
         first, last = max(pd.Timestamp(start), calendar.first_day), min(pd.Timestamp(end), calendar.last_day)
         return calendar.sessions(first, last) if first <= last else pd.DatetimeIndex([], dtype="datetime64[us]")
 
-    def sources(self, only: str | None = None) -> tuple[PriceSource, ...]:
+    def sources(self, only: str | None = None, fresh: bool = False) -> tuple[PriceSource, ...]:
         """The configured sources in order of priority.
 
         Args:
             only: name of the one to use instead of the whole chain.
+            fresh: ask for what the vendors say now; the HTTP cache is neither read nor written.
 
         Raises:
             ConfigError: no source has that name.
         """
-        from market_assets.sources.options import SourceContext
         from market_assets.sources.registry import build_source
 
         labels = [source.label for source in self.config.sources]
         if only is not None and only not in labels:
             raise ConfigError("no such source", file=str(self.config.file), key="sources", value=only, allowed=labels)
-        context = SourceContext(
-            base_dir=self.config.file.parent,
-            cache_dir=market_home() / "cache",
-            sessions=self.sessions,
-            closed_through=self.closed_through,
-            now=self.now,
-        )
         return tuple(
             build_source(
                 source.kind,
                 source.label,
                 source.options,
-                context=context,
+                context=self._source_context(position, source, fresh),
                 file=str(self.config.file),
                 key=f"sources.{position}.options",
             )
             for position, source in enumerate(self.config.sources)
             if only is None or source.label == only
         )
+
+    def _source_context(self, position: int, source: Source, fresh: bool) -> SourceContext:
+        from market_assets.fetching.cache import HttpCache
+        from market_assets.sources.options import SourceContext
+
+        settings = self.config.ingest.http_cache
+        folder = market_home() / "cache"
+        return SourceContext(
+            base_dir=self.config.file.parent,
+            cache_dir=folder,
+            sessions=self.sessions,
+            closed_through=self.closed_through,
+            now=self.now,
+            guard=self._guard(position, source),
+            cache=HttpCache(folder / "http", settings.max_megabytes * 2**20, settings.enabled),
+            fresh=fresh,
+        )
+
+    def _guard(self, position: int, source: Source) -> Guard:
+        """One for each source for as long as this platform lives: its pace is shared by all that is asked meanwhile."""
+        from market_assets.fetching.breaker_state import WarehouseStore
+        from market_assets.fetching.guard import Guard
+        from market_assets.sources.registry import source_class
+
+        if source.label not in self._guards:
+            kind = source_class(source.kind, file=str(self.config.file), key=f"sources.{position}")
+            self._guards[source.label] = (
+                Guard.free()
+                if kind.limits is None
+                else Guard.of(
+                    source.label,
+                    source.fetch.limits(kind.limits),
+                    store=WarehouseStore(lambda: self.warehouse_url),
+                    now=self.now,
+                )
+            )
+        return self._guards[source.label]
 
     @cached_property
     def indices(self) -> tuple[IndexDefinition, ...]:
@@ -148,6 +181,12 @@ class Platform:
             parse_definition(entry, file=str(self.config.file), key=f"indices.{position}")
             for position, entry in enumerate(self.config.indices)
         )
+
+    @property
+    def benchmark(self) -> str:
+        """Id of the index that beta and correlation are measured against; "" when no index is configured."""
+        first = self.indices[0].id if self.indices else ""
+        return self.config.indicators.benchmark or first
 
     def index_sessions(self, definition: IndexDefinition) -> pd.DatetimeIndex:
         """Sessions an index is calculated for: days on which an exchange of its universe trades."""

@@ -15,12 +15,13 @@ import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, get_args
 
 import pandas as pd
 
 from market_assets.domain.adjustments import PriceBasis
 from market_assets.errors import InputError, MarketError, SchemaMismatch, TransientError
+from market_assets.fetching.limits import Limits
 from market_assets.sources.frames import ACTION_KINDS, ACTIONS, BARS, SECURITIES, SHARES, FrameSchema
 
 if TYPE_CHECKING:
@@ -193,12 +194,15 @@ class PriceSource(ABC):
         basis: price basis of every bar it returns.
         provides: what it can answer for.
         batch: how much of it to ask for at once.
+        limits: how a vendor of this kind may be asked, where the configuration does not say; None: it is asked over no
+            network and needs no guard.
     """
 
     name: str
     basis: PriceBasis
     provides: Coverage
     batch: Batch = Batch()
+    limits: ClassVar[Limits | None] = None
 
     @classmethod
     @abstractmethod

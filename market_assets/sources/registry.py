@@ -56,6 +56,16 @@ def parse_options(
         ) from error
 
 
+def source_class(kind: str, *, file: str = "configuration", key: str = "sources") -> type[PriceSource]:
+    """The class of a kind, for what it declares of itself.
+
+    Raises:
+        ConfigError: unknown kind.
+    """
+    loaded: type[PriceSource] = _load(kind, 0, file, key)
+    return loaded
+
+
 def build_source(
     kind: str,
     name: str | None = None,
@@ -79,8 +89,7 @@ def build_source(
         ConfigError: as `parse_options`; also a folder that does not exist, or a name the kind refuses.
     """
     parsed = options if isinstance(options, SourceOptions) else parse_options(kind, options or {}, file=file, key=key)
-    source_class: type[PriceSource] = _load(kind, 0, file, key)
-    return source_class.from_options(name or kind, parsed, context or SourceContext())
+    return source_class(kind, file=file, key=key).from_options(name or kind, parsed, context or SourceContext())
 
 
 def _load(kind: str, which: int, file: str, key: str) -> Any:

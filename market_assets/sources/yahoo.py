@@ -23,6 +23,7 @@ from pydantic import Field
 
 from market_assets.domain.adjustments import PriceBasis
 from market_assets.errors import MarketError, SourceUnavailable, UnexpectedPayload
+from market_assets.fetching.limits import Limits
 from market_assets.sources.base import (
     Coverage,
     FetchRequest,
@@ -95,6 +96,7 @@ class YahooSource(PriceSource):
     """Yahoo's split-adjusted bars of closed sessions, with splits and dividends. Share counts are not asked for."""
 
     basis: PriceBasis = "split_adjusted"
+    limits = Limits()
 
     def __init__(self, name: str, options: YahooOptions, context: SourceContext, session: Any = None) -> None:
         """Nothing is asked yet.
