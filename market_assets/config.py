@@ -7,7 +7,7 @@ parts: MARKET_PARTITIONS__END=2024-12-31, MARKET_SOURCES__0__OPTIONS__FOLDER=/da
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import date
 from functools import cached_property
@@ -94,11 +94,26 @@ class HttpCacheSettings(Section):
     max_megabytes: int = Field(512, ge=1, description="size the folder is kept within; longest unused go first")
 
 
+class Chain(Section):
+    """Which sources are asked for the securities of an exchange."""
+
+    sources: tuple[str, ...] = Field(min_length=1, description="first source, then the fallbacks in order")
+    cross_check: tuple[str, ...] = Field((), description="asked for everything as well, to compare")
+
+
 class Ingest(Section):
     """How bars are fetched and written."""
 
     chunk_symbols: int = Field(250, ge=1, description="symbols per fetch and transaction; bounds memory")
     http_cache: HttpCacheSettings = HttpCacheSettings()
+    chains: dict[str, Chain] = Field(default_factory=dict, description="exchange, or default, -> sources to ask")
+    resume_hours: float = Field(24, ge=0, description="an unfinished ingestion this old is begun again; 0 = always")
+    lookback_sessions: int = Field(5, ge=0, description="last sessions that a run up to the newest one reads again")
+    weekly_lookback_sessions: int = Field(250, ge=0, description="the same, once a week")
+
+    def chain(self, exchange: str, labels: Sequence[str]) -> Chain:
+        """The chain of an exchange; without one, all sources (`labels`) in order and no cross-check."""
+        return self.chains.get(exchange) or self.chains.get("default") or Chain(sources=tuple(labels))
 
 
 class Indicators(Section):
@@ -165,6 +180,8 @@ class MarketConfig(Section):
         doubled = sorted({label for label in labels if labels.count(label) > 1})
         if doubled:
             raise ValueError(f"sources share the name {', '.join(doubled)}; give each its own `name`")
+        for exchange, chain in self.ingest.chains.items():
+            _require_chain(exchange, [*chain.sources, *chain.cross_check], labels)
         return self
 
     def beside(self, path: Path) -> Path:
@@ -199,6 +216,15 @@ class MarketConfig(Section):
         """Absolute path of the file transport, None for the others."""
         transport = self.lineage.transport
         return market_home() / transport.path if isinstance(transport, FileTransport) else None
+
+
+def _require_chain(exchange: str, names: Sequence[str], labels: Sequence[str]) -> None:
+    where = f"ingest.chains.{exchange}"
+    for name in names:
+        if name not in labels:
+            raise ValueError(f"{where}: no source is named {name!r}; the sources are {', '.join(labels)}")
+        if names.count(name) > 1:
+            raise ValueError(f"{where}: {name!r} stands twice; a source is asked once, in one role")
 
 
 def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> MarketConfig:
@@ -333,6 +359,21 @@ def _check_parts(config: MarketConfig) -> None:
         raise ConfigError(
             "no such index", file=str(config.file), key="indicators.benchmark", value=benchmark, allowed=ids
         )
+    _check_chains(config)
     config.thresholds("price_bar", PriceBarThresholds)
     config.thresholds("indicator", IndicatorThresholds)
     config.thresholds("index", IndexThresholds)
+
+
+def _check_chains(config: MarketConfig) -> None:
+    exchanges = set(config.ingest.chains) - {"default"}
+    if exchanges:
+        from market_assets.domain.calendars import known_exchanges
+
+        for exchange in sorted(exchanges - set(known_exchanges())):
+            raise ConfigError(
+                "unknown exchange",
+                file=str(config.file),
+                key=f"ingest.chains.{exchange}",
+                allowed="default, or an exchange_calendars name such as XNYS",
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,8 @@ def test_values_never_change_afterwards(tmp_path):
             [{"id": "X", "base_date": date(2024, 1, 2), "weighting": "random"}],
             "indices.0.weighting.kind: unknown value",
         ),
+        ("indices", [{"id": "X", "base_date": date(2024, 1, 2)}] * 2, "indices.1.id: two indices have this id"),
+        ("indicators.benchmark", "X", "indicators.benchmark: no such index"),
         ("quality.price_bar", {"max_move": 1}, "quality.price_bar.max_move: unknown key"),
         ("quality.price_bar", {"max_daily_move": "big"}, "quality.price_bar.max_daily_move: Input should be a valid"),
         ("quality.price_bar", {"stale_share": 2}, "quality.price_bar: price bars: stale_share is a share in (0, 1]"),
@@ -112,7 +115,12 @@ def test_a_mistake_is_named_with_file_and_key(tmp_path, path, value, message):
     ("path", "value", "shown", "allowed"),
     [
         ("partitions.begin", 1, "found 1", "start, end, timezone"),
-        ("speling", True, "found True", "partitions, universe, calendars, sources, ingest, indices, quality, lineage"),
+        (
+            "speling",
+            True,
+            "found True",
+            "partitions, universe, calendars, sources, ingest, indices, indicators, quality, lineage",
+        ),
         ("quality.price_bar", {"max_move": 1}, "unknown key", "completeness_critical, completeness_warning"),
         ("calendars.settle_minutes", -1, "found -1", "greater than or equal to 0"),
         ("sources.0.kind", "bloomberg", "found 'bloomberg'", "sample, files, synthetic, yahoo"),
@@ -258,3 +266,41 @@ def test_the_alert_webhook_is_a_secret_of_the_environment(tmp_path, monkeypatch)
 def test_secrets_have_no_place_in_the_file(tmp_path):
     with pytest.raises(ConfigError, match=r"lineage.transport.api_key: unknown key"):
         load(tmp_path, changed("lineage.transport", {"kind": "http", "url": "http://m", "api_key": "s3cret"}))
+
+
+# Chains of sources ---------------------------------------------------------------------------------------------------
+
+TWO_SOURCES = [{"kind": "sample", "name": "first"}, {"kind": "sample", "name": "second"}]
+
+
+def test_without_chains_all_sources_are_asked_in_order(tmp_path):
+    config = load(tmp_path, {**MINIMAL, "sources": TWO_SOURCES})
+    chain = config.ingest.chain("XNYS", ["first", "second"])
+    assert (chain.sources, chain.cross_check) == (("first", "second"), ())
+
+
+def test_an_exchange_has_its_own_chain_and_the_others_the_default(tmp_path):
+    chains = {"XNYS": {"sources": ["second"], "cross_check": ["first"]}, "default": {"sources": ["first"]}}
+    ingest = load(tmp_path, {**MINIMAL, "sources": TWO_SOURCES, "ingest": {"chains": chains}}).ingest
+    assert (ingest.chain("XNYS", []).sources, ingest.chain("XNYS", []).cross_check) == (("second",), ("first",))
+    assert ingest.chain("XLON", []).sources == ("first",)
+
+
+@pytest.mark.parametrize(
+    ("chains", "message"),
+    [
+        (
+            {"XNYS": {"sources": ["third"]}},
+            "ingest.chains.XNYS: no source is named 'third'; the sources are first, second",
+        ),
+        ({"default": {"sources": ["first"], "cross_check": ["first"]}}, "ingest.chains.default: 'first' stands twice"),
+        (
+            {"XNYX": {"sources": ["first"]}},
+            "ingest.chains.XNYX: unknown exchange. Allowed: default, or an exchange",
+        ),
+        ({"XNYS": {"sources": []}}, "ingest.chains.XNYS.sources: "),
+    ],
+)
+def test_a_chain_names_configured_sources_and_known_exchanges(tmp_path, chains, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load(tmp_path, {**MINIMAL, "sources": TWO_SOURCES, "ingest": {"chains": chains}})
