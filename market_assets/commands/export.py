@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import typer
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 EXPORTED_SCHEMAS = ("raw", "analytics", "indices", "quality", "staging", "intermediate", "marts")
 VERSION_COLUMNS = ("known_from", "known_to", "run_id", "changed_xid")
+JSON_ROWS = 10_000  # as Python objects a table would take many times its memory
 DATE_COLUMNS = ("session", "ex_date", "effective_date")
 
 
@@ -100,7 +104,7 @@ def _conditions(
         if "symbol" not in columns:
             raise InputError(f"{table} has no symbol, so --symbols cannot cut it")
         add("symbol = any({}::text[])", "{" + ",".join(f'"{symbol}"' for symbol in symbols) + "}")
-    if "known_from" in columns:
+    if "known_to" in columns:
         if as_of is None:
             conditions.append("known_to is null")
         else:
@@ -121,6 +125,11 @@ def _write(rows: pa.Table, path: Path, file_format: str) -> None:
 
         csv.write_csv(rows, path)
     else:
-        from market_assets.warehouse.connection import arrow_to_frame
+        with path.open("w", encoding="utf-8") as file:
+            for batch in rows.to_batches(max_chunksize=JSON_ROWS):
+                file.writelines(json.dumps(row, default=_text, allow_nan=False) + "\n" for row in batch.to_pylist())
 
-        arrow_to_frame(rows).to_json(path, orient="records", lines=True, date_format="iso", double_precision=15)
+
+def _text(value: date | Decimal | UUID) -> str:
+    """Dates and moments in ISO 8601; what else JSON has no type for as PostgreSQL writes it."""
+    return value.isoformat() if isinstance(value, date) else str(value)
