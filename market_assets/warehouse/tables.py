@@ -57,6 +57,9 @@ PRICE_BAR = VersionedTable(
     {"symbol": TEXT, "session": DATE, "source": TEXT},
     {"open": FLOAT, "high": FLOAT, "low": FLOAT, "close": FLOAT, "volume": FLOAT, "currency": TEXT},
 )
+PROVISIONAL_BAR = VersionedTable("raw", "provisional_bar", PRICE_BAR.key, PRICE_BAR.values)
+"""Bars of sessions that have not closed, kept only when asked for; withdrawn when the final bar is stored."""
+
 CORPORATE_ACTION = VersionedTable(
     "raw",
     "corporate_action",
@@ -177,6 +180,7 @@ def indicator_table() -> VersionedTable:
 
 TABLES = (
     PRICE_BAR,
+    PROVISIONAL_BAR,
     CORPORATE_ACTION,
     SECURITY,
     SHARES_OUTSTANDING,
