@@ -69,7 +69,8 @@ class IndexReport:
 def calculate_indicators(platform: Platform, start: date, end: date, *, run_id: str) -> CalculationReport:
     """Compute and store every registered indicator for [start, end].
 
-    A symbol continues from its last stored row before `start`; one without is computed from its first bar.
+    A symbol continues from its last stored row before `start`; one without is computed from its first bar. Beta and
+    correlation read the levels of the benchmark that are stored: indices are calculated first.
     """
     url = platform.warehouse_url
     table = indicator_table()
@@ -78,7 +79,7 @@ def calculate_indicators(platform: Platform, start: date, end: date, *, run_id: 
     last = []
     for chunk in inputs.chunks(symbols, platform.config.ingest.chunk_symbols):
         carried = inputs.last_indicators(url, chunk, start, carry_columns())
-        bars = inputs.indicator_bars(url, chunk, carried, lookback_bars(), end)
+        bars = inputs.indicator_bars(url, chunk, carried, lookback_bars(), end, platform.benchmark)
         values = compute(bars, carry=carried if len(carried) else None)
         values = values[values["session"] >= pd.Timestamp(start)]
         report.result += write_versions(

@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -92,8 +93,8 @@ def span(platform: Platform) -> tuple[date, date]:
 
 
 def calculate(platform: Platform, start: date, end: date, run_id: str = "run") -> None:
-    calculate_indicators(platform, start, end, run_id=run_id)
     calculate_indices(platform, start, end, run_id=run_id)
+    calculate_indicators(platform, start, end, run_id=run_id)
 
 
 def computed(platform: Platform) -> dict[str, pd.DataFrame]:
@@ -124,8 +125,8 @@ def test_the_size_of_a_chunk_changes_nothing(market, pg_server, tmp_path, ranged
     platform.progress = lambda *progress: told.append(progress)
     calculate(platform, *span(platform))
     assert_equal(computed(platform), ranged)
-    assert told[:6] == [("indicators: symbols", done, 6) for done in range(1, 7)]
-    assert told[6:] == [("indices", 1, 2), ("indices", 2, 2)]
+    assert told[:2] == [("indices", 1, 2), ("indices", 2, 2)]
+    assert told[2:] == [("indicators: symbols", done, 6) for done in range(1, 7)]
 
 
 def test_the_same_calculation_again_writes_nothing(platform):
@@ -189,6 +190,43 @@ def test_a_published_level_is_read_back_as_it_was_known(platform):
     now = as_of(platform.warehouse_url, INDEX_VALUE, None)
     changed = now["session"][now["price_return"] != published["price_return"]]
     assert changed.min() == pd.Timestamp("2024-02-15"), "no level before the correction moves"
+
+
+# Beta against an index of ours ---------------------------------------------------------------------------------------
+
+
+def test_beta_of_single_sessions_equals_that_of_one_calculation(empty_warehouse, tmp_path):
+    """300 bars of two names; the benchmark has no level at every seventh session, which is then no common bar."""
+    settings = {"indices": [{"id": name, "base_date": "2024-01-02"} for name in ("FIRST", "OURS")]}
+    platform = platform_of(
+        tmp_path, empty_warehouse, VendorFolder(tmp_path / "v"), **settings, indicators={"benchmark": "OURS"}
+    )
+    sessions = pd.bdate_range("2023-01-02", periods=300)
+    random = np.random.default_rng(5)
+    for symbol in ("A", "B"):
+        close = 50 * np.exp(np.cumsum(random.normal(0, 0.01, 300)))
+        prices = {"open": close, "high": close * 1.01, "low": close * 0.99, "close": close}
+        bars = pd.DataFrame({"symbol": symbol, "session": sessions, "source": "files", **prices, "volume": 1e6})
+        write_versions(empty_warehouse, PRICE_BAR, bars.assign(currency="USD"), run_id="test")
+    levels = pd.DataFrame({"session": sessions, "total_return": 100 * np.exp(np.cumsum(random.normal(0, 0.01, 300)))})
+    known = levels[levels.index % 7 != 3]
+    rest = dict.fromkeys(("price_return", "net_total_return", "divisor", "market_value"), 1.0)
+    rows = known.assign(index_id="OURS", constituents=2, **rest)
+    write_versions(empty_warehouse, INDEX_VALUE, rows, run_id="test")
+    last = sessions[-1].date()
+    calculate_indicators(platform, sessions[0].date(), last, run_id="whole")
+    whole = computed(platform)["analytics.indicator"]
+    with connect(empty_warehouse) as connection:
+        connection.execute("delete from analytics.indicator where session > %s", (sessions[295],))
+    for session in sessions[296:]:
+        calculate_indicators(platform, session.date(), session.date(), run_id="daily")
+    daily = computed(platform)["analytics.indicator"]
+    pd.testing.assert_frame_equal(daily, whole, rtol=1e-10, atol=1e-10)
+    own = daily[daily["symbol"] == "A"].set_index("session")
+    closes = as_of(empty_warehouse, PRICE_BAR, None, "symbol = 'A'").set_index("session")["close"]
+    returns = pd.concat([closes, known.set_index("session")["total_return"]], axis=1).dropna().pct_change().tail(252)
+    assert own["beta_252"].iloc[-1] == pytest.approx(returns.cov().iloc[0, 1] / returns.var().iloc[1], rel=1e-9)
+    assert own["correlation_252"].iloc[-1] == pytest.approx(returns.corr().iloc[0, 1], rel=1e-9)
 
 
 # Where an index begins ----------------------------------------------------------------------------------------------

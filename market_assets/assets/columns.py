@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Meaning = tuple[str, str]
 """Description and unit ("" where the value has none)."""
 
+BENCHMARK: Final = "index_values.total_return"
+"""Column that is the input `benchmark` of an indicator."""
+
 _VERSION: Final[Mapping[str, Meaning]] = {
     "known_from": ("when this version became known", "UTC"),
     "known_to": ("when a newer version replaced it; null = current", "UTC"),
@@ -116,13 +119,12 @@ def _meanings(table: VersionedTable) -> Mapping[str, Meaning]:
 
 def indicator_lineage() -> TableColumnLineage:
     """Each indicator column with the adjusted bar columns its function reads; all depend on the adjustment."""
-    from market_assets.domain.indicators import BASE
-    from market_assets.domain.indicators.registry import select
+    from market_assets.domain.indicators import REGISTRY
 
     view = "int_adjusted_bar"
     sources = {"symbol": [f"{view}.symbol"], "session": [f"{view}.session"]}
-    for entry in select(BASE):
-        columns = [f"{view}.{name}" for name in entry.inputs]
+    for entry in REGISTRY.values():
+        columns = [BENCHMARK if name == "benchmark" else f"{view}.{name}" for name in entry.inputs]
         if "volume" in entry.inputs:
             columns.append(f"{view}.forward_split_factor")
         if set(entry.inputs) != {"volume"}:

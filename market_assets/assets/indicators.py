@@ -34,8 +34,9 @@ def build_indicators(partitions: DailyPartitionsDefinition, automation: Automati
 
     @asset(
         name=INDICATORS,
-        description="Technical indicators of each symbol and session, in the price basis of the session itself.",
-        deps=["int_adjusted_bar", "raw_prices", "corporate_actions"],
+        description="Technical indicators of each symbol and session, in the price basis of the session itself; beta "
+        "and correlation against the benchmark index.",
+        deps=["int_adjusted_bar", "raw_prices", "corporate_actions", "index_values"],
         partitions_def=partitions,
         backfill_policy=BackfillPolicy.single_run(),
         automation_condition=automation,

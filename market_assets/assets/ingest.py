@@ -37,6 +37,7 @@ from market_assets.warehouse.tables import (
     UNIVERSE_MEMBER,
     VersionedTable,
 )
+from market_assets.warmup import warm_up_for
 
 RAW_PRICES, CORPORATE_ACTIONS, SECURITIES = "raw_prices", "corporate_actions", "securities"
 REFERENCE_TABLES = tuple(
@@ -79,6 +80,7 @@ def build_ingest(partitions: DailyPartitionsDefinition) -> AssetsDefinition:
         context: AssetExecutionContext, platform: ResourceParam[Platform]
     ) -> Iterator[MaterializeResult[Any]]:
         selected = {key.to_user_string() for key in context.selected_asset_keys}
+        warm_up_for(context, platform)
         with classified_errors(context):
             report = ingest(
                 platform,

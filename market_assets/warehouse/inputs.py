@@ -21,15 +21,25 @@ ADJUSTED = (
 )
 
 # The lookback counts bars, not days: a suspended symbol reaches further back than its neighbours.
+# Bars of sessions at which the benchmark has no level are none for the indicators that read it.
 FIRST_SESSIONS = """
-    select c.symbol, coalesce(min(p.session), c.session) as first_session
+    select c.symbol, least(own.first_session, compared.first_session, c.session) as first_session
     from unnest($1::text[], $2::text[]::date[]) as c (symbol, session)
-    left join lateral (
-        select distinct p.session from raw.price_bar p
-        where p.symbol = c.symbol and p.known_to is null and p.session <= c.session
-        order by p.session desc limit $3
-    ) p on true
-    group by c.symbol, c.session
+    cross join lateral (
+        select min(session) as first_session from (
+            select distinct p.session from raw.price_bar p
+            where p.symbol = c.symbol and p.known_to is null and p.session <= c.session
+            order by p.session desc limit $3
+        ) as bar
+    ) as own
+    cross join lateral (
+        select min(session) as first_session from (
+            select distinct p.session from raw.price_bar p
+            join indices.index_value v on v.index_id = $4 and v.session = p.session and v.known_to is null
+            where p.symbol = c.symbol and p.known_to is null and p.session <= c.session
+            order by p.session desc limit $3
+        ) as bar
+    ) as compared
 """
 
 # The first two conditions repeat what the join says: only constants reach the index inside the view, and without them
@@ -75,7 +85,9 @@ def last_indicators(url: str, symbols: Sequence[str], before: date, columns: Seq
     )
 
 
-def indicator_bars(url: str, symbols: Sequence[str], carried: pd.DataFrame, lookback: int, end: date) -> pd.DataFrame:
+def indicator_bars(
+    url: str, symbols: Sequence[str], carried: pd.DataFrame, lookback: int, end: date, benchmark: str = ""
+) -> pd.DataFrame:
     """Input of `market_assets.domain.indicators.compute`: bars on the basis of each symbol's first session.
 
     Args:
@@ -83,8 +95,9 @@ def indicator_bars(url: str, symbols: Sequence[str], carried: pd.DataFrame, look
         symbols: what to read.
         carried: symbol and session of the stored state each symbol continues from; a symbol that is absent is read
             from its first bar.
-        lookback: bars to read up to the carried session.
+        lookback: bars to read up to the carried session, and as many of those at which the benchmark has a level.
         end: last session.
+        benchmark: index whose stored total return level becomes the column `benchmark`; "" = none.
     """
     parts = []
     fresh = sorted(set(symbols) - set(carried["symbol"]))
@@ -94,14 +107,27 @@ def indicator_bars(url: str, symbols: Sequence[str], carried: pd.DataFrame, look
         )
     if len(carried):
         since = read_frame(
-            url, FIRST_SESSIONS, (_array(carried["symbol"].tolist()), _dates(carried["session"]), lookback)
+            url,
+            FIRST_SESSIONS,
+            (_array(carried["symbol"].tolist()), _dates(carried["session"]), lookback, benchmark),
         )
         first = since["first_session"]
         parts.append(
             read_frame(url, SINCE_LOOKBACK, (_array(since["symbol"].tolist()), _dates(first), first.min().date(), end))
         )
-    bars = pd.concat(parts, ignore_index=True)
-    return bars.sort_values(["symbol", "session"], ignore_index=True)
+    bars = pd.concat(parts, ignore_index=True).sort_values(["symbol", "session"], ignore_index=True)
+    return bars.assign(benchmark=_levels_at(url, benchmark, bars["session"])) if len(bars) else bars
+
+
+def _levels_at(url: str, index_id: str, sessions: pd.Series) -> pd.Series:
+    """Current total return level of an index at each of `sessions`, NaN where it has none."""
+    levels = read_frame(
+        url,
+        "select session, total_return from indices.index_value "
+        "where known_to is null and index_id = $1 and session between $2 and $3",
+        (index_id, sessions.min().date(), sessions.max().date()),
+    )
+    return sessions.map(levels.set_index("session")["total_return"]).astype("float64")
 
 
 def stored_index(url: str, index_id: str, before: date) -> tuple[pd.DataFrame, pd.DataFrame]:

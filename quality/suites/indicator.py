@@ -193,4 +193,5 @@ def _listing(found: Sequence[_Found]) -> sql.Composed:
         sql.SQL("case when {} then {} || {} end").format(condition, sql.Literal(f"{label}="), shown)
         for label, condition, shown in found
     ]
-    return sql.SQL("concat_ws(', ', {})").format(sql.SQL(", ").join(parts))
+    # An array, since a function takes no more than a hundred arguments; nulls in it are left out.
+    return sql.SQL("array_to_string(array[{}], ', ')").format(sql.SQL(", ").join(parts))

@@ -90,7 +90,7 @@ def nothing_carried() -> pd.DataFrame:
 def test_a_symbol_without_stored_state_is_read_from_its_first_bar(url):
     found = inputs.indicator_bars(url, ["A", "B"], nothing_carried(), lookback=3, end=date(2024, 1, 25))
     assert list(found.columns) == [
-        *("symbol", "session", "open", "high", "low", "close", "volume", "price_factor", "volume_factor"),
+        *("symbol", "session", "open", "high", "low", "close", "volume", "price_factor", "volume_factor", "benchmark"),
     ]
     assert found.groupby("symbol")["session"].min().to_dict() == {"A": SESSIONS[0], "B": SESSIONS[0]}
     assert found["session"].max() == pd.Timestamp("2024-01-25")
@@ -115,6 +115,17 @@ def test_the_lookback_counts_bars_so_a_suspended_symbol_reaches_further_back(url
     first = found.groupby("symbol")["session"].min()
     assert first["A"] == SUSPENDED[-3], "four bars up to the carried session"
     assert first["B"] == SUSPENDED[0] - 3 * pd.offsets.BDay(), "the suspension does not count"
+
+
+def test_levels_of_the_benchmark_stand_beside_the_bars_and_reach_back_as_many_bars(url):
+    """The benchmark of two bars in three: four common bars reach further back than four bars."""
+    known = SESSIONS[::3].union(SESSIONS[1::3])
+    write(url, INDEX_VALUE, [("BENCH", day, 1.0, 100.0 + i, 1.0, 1.0, 1.0, 1) for i, day in enumerate(known)])
+    carried = pd.DataFrame({"symbol": ["A"], "session": [SESSIONS[-1]]})
+    found = inputs.indicator_bars(url, ["A"], carried, 4, END, "BENCH").set_index("session")["benchmark"]
+    assert found.index[0] == known[-4]
+    assert found.dropna().to_dict() == {day: 100.0 + known.get_loc(day) for day in known[-4:]}
+    assert inputs.indicator_bars(url, ["A"], carried, 4, END)["benchmark"].isna().all()
 
 
 def test_symbols_with_and_without_state_are_read_together(url):

@@ -18,7 +18,6 @@ from market_assets.domain.indicators.definition import Indicator, Output
 from market_assets.domain.indicators.engine import compute
 from market_assets.domain.indicators.registry import (
     ALL,
-    BASE,
     REGISTRY,
     OutputColumn,
     ascending_columns,
@@ -31,7 +30,6 @@ from market_assets.domain.indicators.registry import (
 
 __all__ = [
     "ALL",
-    "BASE",
     "REGISTRY",
     "Indicator",
     "Output",

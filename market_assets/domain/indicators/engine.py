@@ -15,7 +15,7 @@ import pandas as pd
 from market_assets.domain.indicators.bars import Bars
 from market_assets.domain.indicators.carry import Carry, Resume
 from market_assets.domain.indicators.definition import Array, Indicator, Output
-from market_assets.domain.indicators.registry import BASE, carry_columns, output_named, select
+from market_assets.domain.indicators.registry import ALL, carry_columns, output_named, select
 from market_assets.domain.indicators.table import FACTORS, BarTable, Mask, Rows
 
 # Rows in one batch. Fewer, and the calls cost more than the arithmetic; many more, and the arrays (128 kB each) leave
@@ -23,7 +23,7 @@ from market_assets.domain.indicators.table import FACTORS, BarTable, Mask, Rows
 BATCH_ROWS = 16_384
 
 
-def compute(bars: pd.DataFrame, *, indicators: Iterable[str] = BASE, carry: pd.DataFrame | None = None) -> pd.DataFrame:
+def compute(bars: pd.DataFrame, *, indicators: Iterable[str] = ALL, carry: pd.DataFrame | None = None) -> pd.DataFrame:
     """Indicators of every bar, in the basis of the bar's own session.
 
     Args:

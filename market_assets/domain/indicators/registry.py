@@ -75,17 +75,11 @@ REGISTRY = catalogue(
     risk.ENTRIES,
 )
 ALL = tuple(REGISTRY)
-BASE = (
-    *("return_1", "return_5", "return_21", "return_252", "high_252", "low_252", "drawdown_252"),
-    *("sma_20", "sma_50", "sma_200", "ema_12", "ema_26", "macd", "adx_14"),
-    *("rsi_14", "stochastic", "bollinger", "atr_14", "natr_14", "volatility_20", "volatility_60"),
-    *("obv", "mfi_14", "vwap_20", "volume_ratio_20"),
-)
 
 _PRODUCER = {output.name: entry for entry in REGISTRY.values() for output in entry.outputs}
 
 
-def select(indicators: Iterable[str] = BASE) -> tuple[Indicator, ...]:
+def select(indicators: Iterable[str] = ALL) -> tuple[Indicator, ...]:
     """Entries by name, in registry order, with those whose columns they continue from.
 
     Raises:
@@ -99,7 +93,7 @@ def select(indicators: Iterable[str] = BASE) -> tuple[Indicator, ...]:
     return tuple(entry for name, entry in REGISTRY.items() if name in wanted)
 
 
-def outputs(indicators: Iterable[str] = BASE) -> tuple[Output, ...]:
+def outputs(indicators: Iterable[str] = ALL) -> tuple[Output, ...]:
     """Outputs of the selected indicators in column order."""
     return tuple(output for entry in select(indicators) for output in entry.outputs)
 
@@ -109,17 +103,17 @@ def output_named(column: str) -> Output:
     return next(output for output in _PRODUCER[column].outputs if output.name == column)
 
 
-def output_columns(indicators: Iterable[str] = BASE) -> list[OutputColumn]:
+def output_columns(indicators: Iterable[str] = ALL) -> list[OutputColumn]:
     """(name, unit, bounds, description) of every column, in the order `compute` returns them."""
     return [OutputColumn(output.name, output.unit, output.bounds, output.description) for output in outputs(indicators)]
 
 
-def carry_columns(indicators: Iterable[str] = BASE) -> tuple[str, ...]:
+def carry_columns(indicators: Iterable[str] = ALL) -> tuple[str, ...]:
     """Columns that `compute(..., carry=)` needs to continue the selected indicators."""
     return tuple(dict.fromkeys(column for entry in select(indicators) for column in entry.carry))
 
 
-def lookback_bars(indicators: Iterable[str] = BASE) -> int:
+def lookback_bars(indicators: Iterable[str] = ALL) -> int:
     """Complete bars of each symbol before the first wanted session that `compute` needs together with `carry`.
 
     The longest warm-up: windows then have all their bars, and a recursive indicator whose state is still null at the
@@ -128,12 +122,12 @@ def lookback_bars(indicators: Iterable[str] = BASE) -> int:
     return max((1, *(entry.warm_up for entry in select(indicators))))
 
 
-def ascending_columns(indicators: Iterable[str] = BASE) -> tuple[tuple[str, ...], ...]:
+def ascending_columns(indicators: Iterable[str] = ALL) -> tuple[tuple[str, ...], ...]:
     """Groups of columns whose values never decrease from left to right, such as lower, middle, upper band."""
     return tuple(entry.ascending for entry in select(indicators) if entry.ascending)
 
 
-def markdown_table(indicators: Iterable[str] = BASE) -> str:
+def markdown_table(indicators: Iterable[str] = ALL) -> str:
     """The documentation: one table row for each output, then the formula and source of each indicator."""
     lines = [
         "| column | unit | bounds | first bar | degree (price, volume) | null after that | description |",
