@@ -16,6 +16,7 @@ from market_assets.resources import Platform
 from market_assets.runs import RunOutcome, close_abandoned, execute, partition_range, selected_assets
 from market_assets.settings import dagster_home
 from market_assets.warehouse.connection import connect
+from market_assets.warehouse.sizes import Size, table_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,7 @@ def run(start: date | None, end: date | None, assets: str | None, source: str | 
         with DagsterInstance.get() as instance:
             for run_id in close_abandoned(instance):
                 console.print(f"run {run_id[:8]} was killed before it ended; marked as failed")
-            before = _counts(url)
+            before = _sizes(url)
             console.print(f"materializing {first} to {last} ...")
             outcome = execute(
                 definitions,
@@ -61,7 +62,7 @@ def run(start: date | None, end: date | None, assets: str | None, source: str | 
                 on_event=_step_progress(platform, definitions, assets),
             )
             delivered = _deliver_lineage(platform, definitions, instance)
-    _analyze(url, before)
+    _maintain(url, before)
     _summary(url, outcome, before, delivered, time.monotonic() - began)
     return 0 if outcome.success else 1
 
@@ -89,28 +90,21 @@ def _step_progress(
     return count
 
 
-def _counts(url: str) -> dict[str, tuple[int, int]]:
-    """Table -> (current rows, all rows)."""
-    counts: dict[str, tuple[int, int]] = {}
+def _sizes(url: str) -> dict[str, Size]:
     with connect(url) as connection:
         marts = connection.execute(
             "select 'marts.' || table_name from information_schema.tables where table_schema = 'marts' "
             "and table_type = 'BASE TABLE' order by 1"
         ).fetchall()
-        for name in (*SUMMARY_TABLES, *(str(row[0]) for row in marts)):
-            versioned = not name.startswith("marts.") and name != "quality.quarantine"
-            current = "count(*) filter (where known_to is null)" if versioned else "count(*)"
-            row: Any = connection.execute(f"select {current}, count(*) from {name}").fetchone()  # noqa: S608 - own names
-            counts[name] = (row[0], row[1])
-    return counts
+        return table_sizes(connection, (*SUMMARY_TABLES, *(str(row[0]) for row in marts)))
 
 
-def _analyze(url: str, before: dict[str, tuple[int, int]]) -> None:
+def _maintain(url: str, before: dict[str, Size]) -> None:
     """Refresh planner statistics and visibility of tables that grew by a tenth: bulk loads outrun autovacuum."""
-    after = _counts(url)
+    after = _sizes(url)
     with connect(url, autocommit=True) as connection:
-        for name, (_, rows) in after.items():
-            if rows > 1.1 * before.get(name, (0, 0))[1]:
+        for name, size in after.items():
+            if size.versions > 1.1 * (before[name].versions if name in before else 0):
                 connection.execute(f"vacuum (analyze) {name}")
 
 
@@ -120,13 +114,13 @@ def _deliver_lineage(platform: Platform, definitions: Definitions, instance: Dag
     return collect_and_deliver_lineage(platform, definitions, instance)
 
 
-def _summary(url: str, outcome: RunOutcome, before: dict[str, tuple[int, int]], delivered: Any, seconds: float) -> None:
-    after = _counts(url)
+def _summary(url: str, outcome: RunOutcome, before: dict[str, Size], delivered: Any, seconds: float) -> None:
+    after = _sizes(url)
     console.print()
     table(
         "rows",
-        ("table", "current rows", "versions", "new versions"),
-        [(name, current, rows, rows - before.get(name, (0, 0))[1]) for name, (current, rows) in after.items()],
+        ("table", "current rows", "versions", "new versions", "counted"),
+        [_growth(name, size, before.get(name, Size(0, 0, counted=True))) for name, size in after.items()],
     )
     with connect(url) as connection:
         levels = connection.execute(
@@ -150,3 +144,8 @@ def _summary(url: str, outcome: RunOutcome, before: dict[str, tuple[int, int]], 
         console.print("next: `make ui` opens Dagster on http://127.0.0.1:3000; `market status` shows what is there")
     else:
         console.print("[red]the run failed[/]; mend the cause above and run the same command again: nothing is lost")
+
+
+def _growth(name: str, now: Size, before: Size) -> tuple[object, ...]:
+    counted = now.counted and before.counted
+    return name, now.current, now.versions, max(0, now.versions - before.versions), "yes" if counted else "estimated"

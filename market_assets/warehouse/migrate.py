@@ -97,10 +97,8 @@ def is_current(url: str) -> bool:
 
 
 def head_revision() -> str:
-    """Revision this code needs."""
-    from alembic.script import ScriptDirectory
-
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
+    """Revision this code needs: the last in the order of their numbers. Alembic would take 0.4 s to say the same."""
+    return max(file.name.split("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
 def _refuse_unknown(revision: str, url: str) -> None:
