@@ -118,6 +118,7 @@ class _Facts:
     """What the events say, collected."""
 
     asset: dict[DatasetId, str] = field(default_factory=dict)
+    table: dict[str, DatasetId] = field(default_factory=dict)  # asset -> its own table, the first of those it writes
     columns: dict[DatasetId, set[str]] = field(default_factory=dict)
     checks: dict[str, set[str]] = field(default_factory=dict)
     sources: Edges = field(default_factory=dict)  # place -> places it is made of
@@ -251,10 +252,9 @@ class LineageGraph:
         )
 
     def _label(self, place: Place) -> str:
-        """Asset key, unless several datasets share it; else the table."""
-        asset = self._facts.asset.get(place.dataset)
-        single = asset is not None and len(self._names[0].get(asset, ())) == 1
-        name = asset if asset is not None and single else place.dataset.name
+        """Asset key for the asset's own table, name of the table for its further ones and for those of no asset."""
+        asset = self._facts.asset.get(place.dataset, "")
+        name = asset if self._facts.table.get(asset) == place.dataset else place.dataset.name
         return name if place.column is None else f"{name}.{place.column}"
 
     def _find(self, name: str) -> list[Place]:
@@ -313,6 +313,7 @@ def _dataset(facts: _Facts, document: Mapping[str, Any]) -> DatasetId:
     columns.update(column["name"] for column in document.get("facets", {}).get("schema", {}).get("fields", ()))
     for link in document.get("facets", {}).get("symlinks", {}).get("identifiers", ()):
         facts.asset.setdefault(dataset, link["name"])
+        facts.table.setdefault(link["name"], dataset)
     return dataset
 
 
