@@ -15,7 +15,7 @@ import threading
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -45,6 +45,7 @@ QUOTED: Final = 120
 """Characters of a body that a message shows."""
 
 _CHUNK: Final = 65_536
+_NOTICE: Final = 4096  # bytes; no notice is longer
 _PARSING: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 # What reading a document of an unknown shape raises.
 
@@ -72,6 +73,10 @@ class Call:
     splittable: bool = False
 
 
+def no_notice(about: str, text: str) -> None:
+    """Of a vendor that says it all with the status."""
+
+
 class _Talk(threading.local):
     """Requests of this thread since it last asked for their number."""
 
@@ -90,8 +95,8 @@ class HttpClient:
         timeout: seconds for a whole answer, from the connection to the last byte.
         key: the vendor's key, None when it wants none.
         headers: sent with each request.
-        limited: statuses that mean "too many requests" besides 429.
-        rest: seconds to wait after such a status, or a notice of a spent quota, if the vendor does not say.
+        notice: reads what the vendor says instead of an answer, which some send with status 200. Given the question and
+            the text without the key; returns the error it means, None when it is no notice.
     """
 
     vendor: str
@@ -101,8 +106,7 @@ class HttpClient:
     timeout: float = 30.0
     key: ApiKey | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    limited: Collection[int] = ()
-    rest: float | None = None
+    notice: Callable[[str, str], MarketError | None] = no_notice
 
     def __post_init__(self) -> None:
         self.endpoint = self.endpoint.rstrip("/")
@@ -154,12 +158,20 @@ class HttpClient:
         return " ".join(redacted(text, self._secrets).split())[:QUOTED]
 
     def _read(self, body: bytes, read: Callable[[Any], T], form: Form, about: str) -> T:
+        notice = (
+            self._noticed(body.decode("utf-8", "replace"), about) if len(body) < _NOTICE and form != "zip" else None
+        )
+        if notice is not None:
+            raise notice
         document = self._decoded(body, form, about)
         try:
             return read(document)
         except _PARSING as error:
             reason = f"{type(error).__name__}: {self.told(str(error))}"
         raise self.unexpected(about, body.decode("utf-8", "replace"), f"has an unknown shape ({reason})")
+
+    def _noticed(self, text: str, about: str) -> MarketError | None:
+        return self.notice(about, redacted(text, self._secrets))
 
     def unexpected(self, about: str, text: str, problem: str) -> UnexpectedPayload:
         """The error for an answer that is not what its form promises."""
@@ -264,13 +276,15 @@ class HttpClient:
         """The error for a status other than 200."""
         status, said = response.status_code, self.told(text)
         where = f"{self.vendor}: {about}: HTTP {status}"
-        if status == 429 or status in self.limited:
-            wait = retry_after(response.headers.get("Retry-After", ""))
+        wait = retry_after(response.headers.get("Retry-After", ""))
+        notice = self._noticed(text, about)
+        if isinstance(notice, RateLimited):
+            notice.retry_after = notice.retry_after if wait is None else wait
+        if notice is not None:
+            return notice
+        if status == 429:
             told = "no time was given" if wait is None else f"it asked for {wait:g} s"
-            return RateLimited(
-                f"{where}, too many requests, {told}: {said!r}. Ask later and more slowly.",
-                self.rest if wait is None else wait,
-            )
+            return RateLimited(f"{where}, too many requests, {told}: {said!r}. Ask later and more slowly.", wait)
         if status in {408, 504}:
             return TimedOut(f"{where}: {self.vendor} did not answer in time. Ask again, or for less.")
         if status >= 500:

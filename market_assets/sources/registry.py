@@ -21,6 +21,11 @@ KINDS: Final[dict[str, tuple[str, str]]] = {
     "files": ("files:FilesSource", "files_options:FilesOptions"),
     "synthetic": ("synthetic:SyntheticSource", "synthetic_options:SyntheticOptions"),
     "yahoo": ("yahoo:YahooSource", "yahoo:YahooOptions"),
+    "tiingo": ("tiingo:TiingoSource", "tiingo:TiingoOptions"),
+    "alpha_vantage": ("alpha_vantage:AlphaVantageSource", "alpha_vantage:AlphaVantageOptions"),
+    "eodhd": ("eodhd:EodhdSource", "eodhd:EodhdOptions"),
+    "stooq": ("stooq:StooqSource", "stooq:StooqOptions"),
+    "nse_bhavcopy": ("nse_bhavcopy:NseBhavcopySource", "nse_bhavcopy:NseBhavcopyOptions"),
 }
 """Kind in the configuration -> source class and options class, as module:class inside this package."""
 
