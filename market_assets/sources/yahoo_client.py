@@ -1,37 +1,34 @@
-"""One question to Yahoo through yfinance: the history of one symbol, or a typed error that says why not.
+"""One question to Yahoo through yfinance: a stretch of one symbol's history, or a typed error that says why not.
 
-Belongs here: the yfinance session, what its exceptions and HTTP answers mean, and how many requests were made. Does not
-belong here: what bars and actions follow from an answer (`yahoo.py`), retries, rate limits and breakers.
+Belongs here: the yfinance session, how an answer is read, and how many requests were made. Does not belong here: which
+stretches are asked for (`yahoo_history.py`), what bars and actions follow (`yahoo.py`), what a failure means
+(`yahoo_errors.py`), retries, rate limits and breakers (`market_assets.fetching`).
 
-yfinance turns most failures into an empty frame or a guess ("possibly delisted"), and ignores Retry-After. So its
-exceptions are let through, and the last HTTP answer is kept beside them: the status decides what an exception means.
+yfinance turns most failures into an empty frame or a guess ("possibly delisted"), asks again by itself when a status is
+400 or above, and remembers answers about the past in memory. So its exceptions are let through, a refusal is raised
+before it sees it, and its memory is bypassed.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import email.utils
 import functools
+import json
 import tempfile
 import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 
-from market_assets.errors import (
-    MarketError,
-    RateLimited,
-    SourceRejected,
-    SourceUnavailable,
-    UnexpectedPayload,
-)
+from market_assets.sources.yahoo_errors import PARSING, NoResult, Refused, explained
 
 CHART_PATH: Final = "/v8/finance/chart/"
-QUOTED: Final = 120
-"""Characters of a body that a message shows."""
 
 FACTS: Final = (
     "symbol",
@@ -44,88 +41,160 @@ FACTS: Final = (
 )
 """Keys of the metadata that are read."""
 
-_PARSING: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-# yfinance walks the JSON without looking: whatever shape it trips over comes out as one of these.
+EVENTS: Final = {"splits": "split", "dividends": "cash_dividend", "capitalGains": "special_dividend"}
+"""Yahoo's groups of events -> kinds of action."""
+
+_RENEWED: Final = frozenset({401, 403})
+# Statuses after which yfinance gets new cookies and a new crumb and asks once more, as it should.
+
+
+class Event(NamedTuple):
+    """A split (new shares per old) or a distribution (per share, divided by the splits after it, in Yahoo's unit)."""
+
+    day: np.datetime64
+    kind: str
+    value: float
 
 
 @dataclass(frozen=True)
 class History:
-    """Yahoo's answer for one symbol.
+    """Yahoo's answer for a stretch of one symbol.
 
     Attributes:
-        frame: Open, High, Low, Close, Volume, Dividends, Stock Splits (and Capital Gains for funds), split-adjusted,
-            by midnight of the exchange-local date, in its zone. Empty when Yahoo knows the symbol but has no bars.
+        frame: Open, High, Low, Close, Volume of each day, split-adjusted, by midnight of the exchange-local date, in
+            its zone. Empty when Yahoo knows the symbol but has no bars. yfinance adds a row without prices for an event
+            on a day without a bar.
+        events: splits and distributions of the stretch, by day.
         metadata: Yahoo's facts about the symbol, by the keys of FACTS; empty when it gave none.
-        requests: HTTP requests made.
+        body: the answer as it came.
     """
 
     frame: pd.DataFrame
+    events: tuple[Event, ...]
     metadata: dict[str, Any]
-    requests: int
+    body: bytes
 
 
 class _Conversation(threading.local):
-    """What this thread's current question has cost and answered so far."""
+    """What this thread's questions have cost, and the last chart that answered one."""
 
     requests: int = 0
+    in_question: int = 0
     chart: Any = None
 
 
 class YahooClient:
     """A yfinance session whose answers are kept long enough to explain a failure. May be used from several threads."""
 
-    def __init__(self, *, timeout: float, endpoint: str | None = None, session: Any = None) -> None:
-        """Prepare a session; nothing is asked.
+    def __init__(
+        self,
+        *,
+        timeout: float = 20.0,
+        endpoint: str | None = None,
+        session: Any = None,
+        pace: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Nothing is asked yet.
 
         Args:
             timeout: seconds without a byte after which a request fails.
             endpoint: address that stands in for every Yahoo host, such as a local server or a gateway; None: Yahoo.
             session: a requests or curl_cffi session to use instead of a new one.
+            pace: called before each request of a question but the first: cookie, crumb, and what is asked again.
         """
-        self._timeout, self._endpoint = timeout, endpoint
+        self._timeout, self._endpoint, self._pace = timeout, endpoint, pace
         self._given = session
         self._talk = _Conversation()
 
-    def history(self, symbol: str, zone: str, start: dt.date) -> History:
-        """Daily history of `symbol` from `start` to now, with the events of that time.
+    def history(
+        self, symbol: str, zone: str, start: dt.date, end: dt.date | None = None, *, kept: bytes | None = None
+    ) -> History:
+        """Daily history of `symbol` from `start` to `end`, with the events of that time.
 
         Args:
             symbol: Yahoo's symbol.
             zone: zone of its exchange; saves the request in which yfinance would look it up.
             start: first date.
+            end: last date, None = now.
+            kept: the body of an earlier answer to the same question: it is read again, and Yahoo is not asked.
 
         Raises:
             RateLimited: 429, with Yahoo's Retry-After when it sent one.
-            SourceUnavailable: no connection, timeout, 5xx, refused crumb, body cut off.
+            TimedOut: no byte within the timeout.
+            AnswerCutOff: the body ends early.
+            SourceUnavailable: no connection, 5xx, refused crumb.
             SourceRejected: Yahoo does not know the symbol.
             UnexpectedPayload: anything but a chart: HTML, another shape.
         """
         import yfinance
 
-        self._talk.requests, self._talk.chart = 0, None
+        if kept == b"":
+            return _NOTHING
+        self._begin()
+        data = _Uncached(None, kept)
         try:
             ticker = yfinance.Ticker(symbol, session=self._session)
             ticker._tz = zone  # noqa: SLF001 - yfinance offers no other way to tell it what it would ask Yahoo for
+            data.client, ticker._data = ticker._data, data  # noqa: SLF001 - nor to bypass its memory
             frame = ticker.history(
-                start=start, interval="1d", auto_adjust=False, actions=True, keepna=True, timeout=self._timeout
+                start=start,
+                end=None if end is None else end + dt.timedelta(days=1),
+                interval="1d",
+                auto_adjust=False,
+                actions=True,
+                keepna=True,
+                timeout=self._timeout,
             )
-            # Key by key: iterating over yfinance's lazy metadata would cost a request for intraday trading periods.
-            metadata = {key: ticker.history_metadata.get(key) for key in FACTS}
-            return History(frame, metadata, self._talk.requests)
+            return _read(frame, data.answer)
         except yfinance.exceptions.YFPricesMissingError as error:
-            known = self._no_bars(error)
-            if known is None:
-                raise self._explained(symbol, error) from error
-            return History(pd.DataFrame(), known, self._talk.requests)
-        except (yfinance.exceptions.YFException, OSError) as error:
-            raise self._explained(symbol, error) from error
-        except _PARSING as error:
-            raise self._explained(symbol, error) from error
+            empty = _without_bars(data.answer)
+            if empty is None:
+                raise explained(symbol, error, self._talk.chart, data.answer) from error
+            return empty
+        except (Refused, yfinance.exceptions.YFException, OSError, *PARSING) as error:
+            if isinstance(error, Refused) and error.nothing_there:
+                return _NOTHING
+            raise explained(symbol, error, self._talk.chart, data.answer) from error
+
+    def later_splits(self, symbol: str, zone: str, start: dt.date, *, kept: bytes | None = None) -> History:
+        """Splits of `symbol` from `start` to now, in an answer of one row for each quarter (`frame` has its dates).
+
+        Args and errors: as `history`.
+        """
+        from yfinance.const import _BASE_URL_
+        from yfinance.data import YfData
+        from yfinance.exceptions import YFException
+
+        if kept == b"":
+            return _NOTHING
+        self._begin()
+        data = _Uncached(None, kept)
+        try:
+            data.client = YfData(session=self._session)
+            params = {
+                "period1": int(dt.datetime.combine(start, dt.time(), ZoneInfo(zone)).timestamp()),
+                "period2": int(dt.datetime.now(dt.UTC).timestamp()),
+                "interval": "3mo",
+                "events": "splits",
+            }
+            data.get(f"{_BASE_URL_}{CHART_PATH}{symbol}", params, self._timeout)
+            return _read(None, data.answer)
+        except (Refused, NoResult, YFException, OSError, *PARSING) as error:
+            if isinstance(error, Refused) and error.nothing_there:
+                return _NOTHING
+            raise explained(symbol, error, self._talk.chart, data.answer) from error
+
+    def reset(self) -> None:
+        """Count this thread's requests from zero."""
+        self._talk.requests = 0
 
     @property
     def requests(self) -> int:
-        """HTTP requests of this thread's last question."""
+        """HTTP requests of this thread since `reset`."""
         return self._talk.requests
+
+    def _begin(self) -> None:
+        self._talk.in_question, self._talk.chart = 0, None
 
     @functools.cached_property
     def _session(self) -> Any:
@@ -140,68 +209,109 @@ class YahooClient:
 
         def recorded(*args: Any, **kwargs: Any) -> Any:
             url = str(kwargs.get("url", args[1] if len(args) > 1 else ""))
+            if self._talk.in_question:
+                self._pace()
+            self._talk.in_question += 1
             self._talk.requests += 1
-            if CHART_PATH in url:
-                self._talk.chart = None
-            response = original(*args, **kwargs)
-            if CHART_PATH in url:
-                self._talk.chart = response
+            if CHART_PATH not in url:
+                return original(*args, **kwargs)
+            self._talk.chart = None
+            response = self._talk.chart = original(*args, **kwargs)
+            if response.status_code >= 400 and response.status_code not in _RENEWED:
+                raise Refused(response)
             return response
 
         session.request = recorded
         return session
 
-    def _no_bars(self, error: Exception) -> dict[str, Any] | None:
-        """Metadata of a symbol that exists but has no bars since the start, None when that is not what happened."""
-        chart = self._talk.chart
-        if chart is None:
-            return None
-        if chart.status_code == 400 and "Data doesn't exist for startDate" in str(error):
-            return {}
-        try:
-            result = chart.json()["chart"]["result"][0]
-        except (LookupError, TypeError, ValueError):
-            return None
-        metadata = result.get("meta")
-        empty = chart.status_code == 200 and metadata and not result.get("timestamp")
-        return {key: metadata.get(key) for key in FACTS} if empty else None
 
-    def _explained(self, symbol: str, error: Exception) -> MarketError:
-        """The error of our tree for what happened; the HTTP status outranks yfinance's own reading."""
-        chart = self._talk.chart
-        reason = " ".join(str(error).split())[:QUOTED] or type(error).__name__
-        if type(error).__name__ == "YFRateLimitError" or (chart is not None and chart.status_code >= 400):
-            return _refused(symbol, chart, reason)
-        if chart is None:
-            return SourceUnavailable(f"Yahoo: {symbol}: no answer ({type(error).__name__}: {reason}). Ask again later.")
-        if not isinstance(error, _PARSING):
-            return SourceUnavailable(f"Yahoo: {symbol}: an answer without a result ({reason}). Ask again later.")
-        body = str(chart.text)
-        if isinstance(error, ValueError) and body.lstrip().startswith("{") and not body.rstrip().endswith("}"):
-            return SourceUnavailable(f"Yahoo: {symbol}: the answer is cut off after {len(body)} characters. Ask again.")
-        return UnexpectedPayload(
-            f"Yahoo: {symbol}: the answer is not a chart ({type(error).__name__}); it begins {body[:QUOTED]!r}. "
-            "If this persists, Yahoo has changed its format: update yfinance or use another source."
-        )
+class _Answer:
+    """A chart as yfinance reads one. Decoded once: the client of `requests` would guess at its encoding each time."""
+
+    def __init__(self, content: bytes, response: Any = None) -> None:
+        self.content = content
+        self.url = "" if response is None else response.url
+        self.status_code = 200 if response is None else response.status_code
+
+    @functools.cached_property
+    def text(self) -> str:
+        return self.content.decode("utf-8", errors="replace")
+
+    @functools.cached_property
+    def document(self) -> Any:
+        return json.loads(self.content)
+
+    def json(self) -> Any:
+        """The document, which yfinance asks for by this name."""
+        return self.document
 
 
-def _refused(symbol: str, chart: Any, reason: str) -> MarketError:
-    """The error for an HTTP status of 400 and above, or for yfinance's own report of a 429."""
-    status = 429 if chart is None else int(chart.status_code)
-    if status == 429:
-        wait = _retry_after(chart)
-        told = "no time was given" if wait is None else f"it asked for {wait:g} s"
-        return RateLimited(f"Yahoo: {symbol}: too many requests (429), {told}. Ask later and more slowly.", wait)
-    if status >= 500:
-        return SourceUnavailable(f"Yahoo: {symbol}: HTTP {status}. Yahoo is failing; ask again later.")
-    if status in {401, 403}:
-        return SourceUnavailable(
-            f"Yahoo: {symbol}: HTTP {status}, cookie or crumb refused. The next request gets new ones."
-        )
-    return SourceRejected(
-        f"Yahoo: {symbol}: HTTP {status}: {reason}. Check symbol and exchange in the universe; one refusal does not "
-        "mean that it is delisted."
-    )
+class _Uncached:
+    """Stands before yfinance's data client and bypasses its memory of answers.
+
+    Attributes:
+        client: yfinance's.
+        answer: the last one; with `kept` given, the one that is given for every question.
+    """
+
+    def __init__(self, client: Any, kept: bytes | None) -> None:
+        self.client = client
+        self.answer = None if kept is None else _Answer(kept)
+        self._replays = kept is not None
+
+    def get(self, url: str, params: Any = None, timeout: float = 30) -> _Answer:
+        """The chart at `url`."""
+        if self.answer is None or not self._replays:
+            response = self.client.get(url, params, timeout)
+            self.answer = _Answer(bytes(response.content), response)
+        return self.answer
+
+    cache_get = get
+
+
+_NOTHING: Final = History(pd.DataFrame(), (), {}, b"")
+"""The answer when Yahoo says that it has nothing in the stretch."""
+
+
+def _read(frame: pd.DataFrame | None, answer: _Answer | None) -> History:
+    """`frame`, or one that has only the dates, with the events and facts that stand beside it in the answer."""
+    if answer is None:
+        raise LookupError("there is no answer")
+    results = answer.document["chart"]["result"]
+    if not results:
+        raise NoResult("null")
+    result = results[0]
+    meta = result["meta"]
+    zone = ZoneInfo(str(meta["exchangeTimezoneName"]))
+    if frame is None:
+        stamps = pd.to_datetime(result.get("timestamp") or [], unit="s", utc=True)
+        frame = pd.DataFrame(index=stamps.tz_convert(zone).normalize())
+    facts = {key: meta.get(key) for key in FACTS}
+    return History(frame, _events(result.get("events") or {}, zone), facts, answer.content)
+
+
+def _events(groups: dict[str, Any], zone: ZoneInfo) -> tuple[Event, ...]:
+    events = [
+        Event(np.datetime64(dt.datetime.fromtimestamp(entry["date"], zone).date()), kind, _value(entry))
+        for group, kind in EVENTS.items()
+        for entry in groups.get(group, {}).values()
+    ]
+    return tuple(sorted(event for event in events if event.value > 0))
+
+
+def _value(entry: dict[str, Any]) -> float:
+    if "amount" in entry:
+        return float(entry["amount"])
+    return float(entry["numerator"]) / float(entry["denominator"])
+
+
+def _without_bars(answer: _Answer | None) -> History | None:
+    """The history of a symbol that exists but has no bars in the stretch, None when that is not what was answered."""
+    try:
+        history = _read(None, answer)
+    except (NoResult, *PARSING):
+        return None
+    return history if history.frame.empty else None
 
 
 @functools.lru_cache(maxsize=1)
@@ -238,16 +348,3 @@ def _routed_session(endpoint: str) -> Any:
     session.trust_env = False
     session.mount("https://", RoutedAdapter(pool_maxsize=32))
     return session
-
-
-def _retry_after(response: Any) -> float | None:
-    """Seconds of a Retry-After header, which is a number or a date (RFC 9110, 10.2.3)."""
-    value = "" if response is None else str(response.headers.get("Retry-After") or "").strip()
-    if value.isdecimal():
-        return float(value)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    seconds: float = (moment - dt.datetime.now(dt.UTC)).total_seconds()
-    return max(seconds, 0.0)
