@@ -1,7 +1,8 @@
 """The one configuration object: config/market.yaml, checked, with MARKET_* overrides. Secrets are not part of the file.
 
 A value in the file is overridden by an environment variable named after its path with two underscores between the
-parts: MARKET_PARTITIONS__END=2024-12-31, MARKET_SOURCES__0__OPTIONS__FOLDER=/data. Values are read as YAML.
+parts: MARKET_PARTITIONS__END=2024-12-31, MARKET_SOURCES__0__OPTIONS__FOLDER=/data. Values are read as YAML. An override
+of a `kind` also removes what the file says beside it, but for the name: those keys belong to the kind in the file.
 """
 
 from __future__ import annotations
@@ -122,6 +123,14 @@ class Indicators(Section):
     benchmark: str = Field("", description="index that beta and correlation are measured against; empty = the first")
 
 
+class Backfill(Section):
+    """How a backfill launched in the UI is cut. `market backfill` is always one run."""
+
+    sessions_per_run: int | None = Field(
+        None, ge=1, description="sessions of raw_prices that one run loads; null = all of them"
+    )
+
+
 class Quality(Section):
     """Thresholds of the checks by suite, where they differ from the defaults; quality/suites documents each one."""
 
@@ -167,6 +176,7 @@ class MarketConfig(Section):
     calendars: Calendars = Calendars()
     sources: tuple[Source, ...] = Field(min_length=1)
     ingest: Ingest = Ingest()
+    backfill: Backfill = Backfill()
     indices: tuple[dict[str, Any], ...] = ()
     indicators: Indicators = Indicators()
     quality: Quality = Quality()
@@ -270,7 +280,7 @@ def _override(loaded: dict[str, Any], environ: Mapping[str, str]) -> dict[str, s
     import yaml
 
     origins = {}
-    for variable, text in environ.items():
+    for variable, text in sorted(environ.items(), key=lambda item: not item[0].endswith("__KIND")):
         if not variable.startswith(OVERRIDE) or "__" not in variable:
             continue
         path = variable.removeprefix(OVERRIDE).lower().split("__")
@@ -294,6 +304,9 @@ def _put(node: Any, path: list[str], value: object, variable: str) -> None:
     if not isinstance(node, dict | list):
         raise ConfigError("overrides a value that is not a section", file="environment", key=variable)
     if not rest:
+        if isinstance(node, dict) and key == "kind" and node.get(key) != value:
+            for other in node.keys() - {"name"}:
+                del node[other]
         node[key] = value
         return
     if isinstance(node, dict) and node.get(key) is None:

@@ -119,7 +119,7 @@ def test_a_mistake_is_named_with_file_and_key(tmp_path, path, value, message):
             "speling",
             True,
             "found True",
-            "partitions, universe, calendars, sources, ingest, indices, indicators, quality, lineage",
+            "partitions, universe, calendars, sources, ingest, backfill, indices, indicators, quality, lineage",
         ),
         ("quality.price_bar", {"max_move": 1}, "unknown key", "completeness_critical, completeness_warning"),
         ("calendars.settle_minutes", -1, "found -1", "greater than or equal to 0"),
@@ -194,6 +194,26 @@ def test_a_variable_can_take_a_value_away(tmp_path):
         load(tmp_path, changed("partitions.end", date(2024, 6, 28)), MARKET_PARTITIONS__END="null").partitions.end
         is None
     )
+
+
+def test_another_kind_leaves_behind_what_the_file_says_of_its_own(tmp_path):
+    content = changed("lineage.transport", {"kind": "file", "path": "events.jsonl"})
+    content["sources"] = [{"kind": "files", "name": "main", "options": {"folder": "a"}}]
+    config = load(
+        tmp_path,
+        content,
+        MARKET_LINEAGE__TRANSPORT__URL="http://marquez:5000",
+        MARKET_LINEAGE__TRANSPORT__KIND="http",
+        MARKET_SOURCES__0__KIND="sample",
+    )
+    assert config.lineage.transport == HttpTransport(kind="http", url="http://marquez:5000")
+    assert config.sources[0].model_dump(include={"kind", "name", "options"}) == {
+        "kind": "sample",
+        "name": "main",
+        "options": {},
+    }
+    same = load(tmp_path, content, MARKET_LINEAGE__TRANSPORT__KIND="file", MARKET_SOURCES__0__KIND="sample")
+    assert str(getattr(same.lineage.transport, "path", "")) == "events.jsonl"
 
 
 def test_variables_without_a_double_underscore_and_of_others_are_no_overrides(tmp_path):

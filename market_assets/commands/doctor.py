@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from market_assets.commands.console import console
 from market_assets.errors import MarketError
+
+if TYPE_CHECKING:
+    from market_assets.resources import Platform
+
+
+CALENDAR_NOTICE = timedelta(days=30)
+SECRETS = ("MARKET_ALERT_WEBHOOK", "MARKET_LINEAGE_API_KEY")
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ def examine() -> int:
 
 
 def find() -> Iterator[Finding]:
-    """Look at configuration, universe, calendars, sources, indices, database, migrations, dbt and Dagster's graph.
+    """Look at configuration and secrets, universe, calendars, sources, indices, lineage, databases, dbt and the graph.
 
     What depends on something broken is not looked at.
     """
@@ -50,10 +59,13 @@ def find() -> Iterator[Finding]:
         yield _look("calendars", _calendars)
         yield _look("sources", _sources)
         yield _look("indices", _indices)
+    yield _look("secrets", _secrets)
+    yield _look("lineage transport", _lineage_transport)
     database = _look("database", _database)
     yield database
     if database.ok:
         yield _look("migrations", _migrations)
+        yield _look("dagster storage", _dagster_storage)
     dbt = _look("dbt", _dbt)
     yield dbt
     if universe.ok and dbt.ok:
@@ -81,12 +93,28 @@ def _universe() -> str:
 
 
 def _calendars() -> str:
+    from market_assets.errors import TerminalError
     from market_assets.resources import Platform
 
     platform = Platform()
+    ending = calendars_ending_soon(platform)
+    if ending:
+        raise TerminalError(
+            f"sessions after {', '.join(f'{day} of {name}' for name, day in ending.items())} are unknown and will not "
+            "be loaded. Install a newer exchange-calendars, or add them to the file of calendars.overrides"
+        )
     keys = platform.partitions.get_partition_keys()
     closed = ", ".join(f"{name} closed through {platform.closed_through(name)}" for name in platform.calendars)
     return f"{len(keys)} sessions{f', {keys[0]} to {keys[-1]}' if keys else ''}; {closed}"
+
+
+def calendars_ending_soon(platform: Platform) -> dict[str, date]:
+    """Exchange -> last known day, of calendars that end within `CALENDAR_NOTICE` while the partitions go on."""
+    if platform.config.partitions.end is not None:
+        return {}
+    soon = (platform.now() + CALENDAR_NOTICE).date()
+    last = {name: calendar.last_day.date() for name, calendar in platform.calendars.items()}
+    return {name: day for name, day in last.items() if day < soon}
 
 
 def _sources() -> str:
@@ -99,6 +127,41 @@ def _indices() -> str:
     from market_assets.resources import Platform
 
     return ", ".join(definition.id for definition in Platform().indices) or "none configured"
+
+
+def _secrets() -> str:
+    from market_assets.settings import secret
+
+    found = [name for name in SECRETS if secret(name) is not None]
+    return f"{', '.join(found)} set" if found else f"none set; {', '.join(SECRETS)} are optional"
+
+
+def _lineage_transport() -> str:
+    """A folder that takes the events, or a receiver that answers; what it answers is its own business."""
+    import os
+
+    import requests
+
+    from market_assets.config import HttpTransport, load_config
+    from market_assets.errors import ConfigError, SourceUnavailable
+
+    config = load_config()
+    transport, file = config.lineage.transport, config.lineage_file
+    if file is not None:
+        there = next(path for path in (file.parent, *file.parents) if path.exists())
+        if not os.access(there, os.W_OK) or (file.exists() and not os.access(file, os.W_OK)):
+            raise ConfigError("cannot be written", file=str(config.file), key="lineage.transport.path", value=str(file))
+        return f"file {file}"
+    if not isinstance(transport, HttpTransport):
+        return "none; events stay in the warehouse"
+    try:
+        answer = requests.get(transport.url, timeout=min(transport.timeout_seconds, 5))
+    except requests.RequestException as error:
+        raise SourceUnavailable(
+            f"{transport.url} does not answer ({type(error).__name__}); events wait in the warehouse until it does. "
+            "Start the receiver or correct lineage.transport.url"
+        ) from error
+    return f"{transport.url} answers (HTTP {answer.status_code})"
 
 
 def _database() -> str:
@@ -125,6 +188,18 @@ def _migrations() -> str:
             "and a column for each indicator; run `market setup`"
         )
     return f"revision {head_revision()}"
+
+
+def _dagster_storage() -> str:
+    from market_assets.warehouse.connection import connect
+    from market_assets.warehouse.migrate import create_database
+    from market_assets.warehouse.server import database_urls, masked
+
+    url = database_urls().dagster
+    create_database(url)
+    with connect(url) as connection:
+        made = connection.execute("select to_regclass('event_logs') is not null").fetchone()
+    return f"{masked(url)}{'' if made and made[0] else ', still empty: the first run fills it'}"
 
 
 def _dbt() -> str:
