@@ -55,7 +55,7 @@ def _build(platform: Platform) -> Definitions:
     return Definitions(
         assets=with_source_code_references(
             [
-                build_ingest(platform.partitions),
+                build_ingest(platform.partitions, platform.config.backfill.sessions_per_run),
                 quality_results(),
                 *(model.spec for model in models if model.is_view),
                 build_indicators(platform.partitions, after_bars),

@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING
 from market_assets.errors import RateLimited, TerminalError, TransientError
 
 if TYPE_CHECKING:
-    from dagster import AssetExecutionContext
+    from dagster import AssetExecutionContext, BackfillPolicy
 
 OWNERS = ["team:market-data"]
 
 MAX_RETRIES = 3
 FIRST_WAIT_SECONDS = 2.0
+
+
+def ingest_backfills(sessions_per_run: int | None) -> BackfillPolicy:
+    """How a backfill of vendor bars is cut into runs, which workers on other machines may take.
+
+    Only ingestion is cut: a session's bars depend on nothing. Indicators and index levels continue from the session
+    before, so theirs is always one run.
+    """
+    from dagster import BackfillPolicy
+
+    if sessions_per_run is None:
+        return BackfillPolicy.single_run()
+    return BackfillPolicy.multi_run(sessions_per_run)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from dagster import (
     AssetKey,
     AssetsDefinition,
     AssetSpec,
-    BackfillPolicy,
     DailyPartitionsDefinition,
     MaterializeResult,
     MetadataValue,
@@ -23,7 +22,7 @@ from market_assets.assets.columns import column_schema
 from market_assets.assets.results import partitioned_result, write_metadata
 from market_assets.ingestion import IngestReport, ingest
 from market_assets.partitions import run_range
-from market_assets.policy import OWNERS, classified_errors
+from market_assets.policy import OWNERS, classified_errors, ingest_backfills
 from market_assets.resources import Platform
 from market_assets.warehouse.inputs import coverage_by_month
 from market_assets.warehouse.tables import (
@@ -49,8 +48,13 @@ SOURCE_TAG = "market/source"
 """Run tag that names the one source to ask, instead of the configured chain."""
 
 
-def build_ingest(partitions: DailyPartitionsDefinition) -> AssetsDefinition:
-    """The ingest assets: raw_prices by session, corporate_actions and securities as a whole."""
+def build_ingest(partitions: DailyPartitionsDefinition, sessions_per_run: int | None = None) -> AssetsDefinition:
+    """The ingest assets: raw_prices by session, corporate_actions and securities as a whole.
+
+    Args:
+        partitions: sessions.
+        sessions_per_run: see `ingest_backfills`.
+    """
 
     @multi_asset(
         name="ingest",
@@ -73,7 +77,7 @@ def build_ingest(partitions: DailyPartitionsDefinition) -> AssetsDefinition:
             ),
         ],
         can_subset=True,
-        backfill_policy=BackfillPolicy.single_run(),
+        backfill_policy=ingest_backfills(sessions_per_run),
         pool="vendor",
     )
     def ingest_assets(
