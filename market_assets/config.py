@@ -77,7 +77,7 @@ class Fetch(Section):
 class Source(Section):
     """One price vendor. The order in the file is the order of priority."""
 
-    kind: str = Field(description="sample, files, synthetic or yahoo")
+    kind: str = Field(description="one of the kinds below")
     name: str = Field("", pattern=r"^[a-z0-9_]*$", description="label of its rows; the kind when empty")
     options: dict[str, Any] = Field(default_factory=dict, description="options of the kind")
     fetch: Fetch = Fetch()
@@ -132,11 +132,11 @@ class Backfill(Section):
 
 
 class Quality(Section):
-    """Thresholds of the checks by suite, where they differ from the defaults; quality/suites documents each one."""
+    """Thresholds of the checks by suite, where they differ from the defaults."""
 
-    price_bar: dict[str, Any] = Field(default_factory=dict)
-    indicator: dict[str, Any] = Field(default_factory=dict)
-    index: dict[str, Any] = Field(default_factory=dict)
+    price_bar: dict[str, Any] = Field(default_factory=dict, description="thresholds of bars; see below")
+    indicator: dict[str, Any] = Field(default_factory=dict, description="thresholds of indicators; see below")
+    index: dict[str, Any] = Field(default_factory=dict, description="thresholds of index levels; see below")
 
 
 class FileTransport(Section):
@@ -151,8 +151,8 @@ class HttpTransport(Section):
 
     kind: Literal["http"]
     url: str = Field(pattern=r"^https?://", description="base address, such as http://marquez:5000")
-    endpoint: str = "api/v1/lineage"
-    timeout_seconds: float = Field(10, gt=0)
+    endpoint: str = Field("api/v1/lineage", description="path below it")
+    timeout_seconds: float = Field(10, gt=0, description="for connecting, and for each wait on the answer")
 
 
 class NoTransport(Section):
@@ -165,7 +165,9 @@ class Lineage(Section):
     """Where OpenLineage events go."""
 
     namespace: str = Field("market_assets", min_length=1, description="job namespace")
-    transport: Annotated[FileTransport | HttpTransport | NoTransport, Field(discriminator="kind")] = FileTransport()
+    transport: Annotated[FileTransport | HttpTransport | NoTransport, Field(discriminator="kind")] = Field(
+        FileTransport(), description="`kind` is file, http, or none: events stay in the warehouse"
+    )
 
 
 class MarketConfig(Section):
@@ -177,7 +179,7 @@ class MarketConfig(Section):
     sources: tuple[Source, ...] = Field(min_length=1)
     ingest: Ingest = Ingest()
     backfill: Backfill = Backfill()
-    indices: tuple[dict[str, Any], ...] = ()
+    indices: tuple[dict[str, Any], ...] = Field((), description="index definitions; every key in methodology.md")
     indicators: Indicators = Indicators()
     quality: Quality = Quality()
     lineage: Lineage = Lineage()

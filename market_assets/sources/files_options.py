@@ -22,7 +22,12 @@ SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
 
 
 class KnowledgeOptions(SourceOptions):
-    """When a vintage file became known: at a local time of the date in its name."""
+    """When a vintage file became known: at a local time of the date in its name.
+
+    Attributes:
+        time: of day, such as 20:00.
+        timezone: IANA name, such as America/New_York.
+    """
 
     time: dt.time
     timezone: str

@@ -32,7 +32,12 @@ FAULT_KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
 
 
 class MarketOptions(SourceOptions):
-    """One exchange of the market and the currency it quotes in."""
+    """One exchange of the market and the currency it quotes in.
+
+    Attributes:
+        exchange: exchange_calendars name.
+        currency: ISO 4217 code of every price on it.
+    """
 
     exchange: str = "XNYS"
     currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
