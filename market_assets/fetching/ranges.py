@@ -16,8 +16,8 @@ from market_assets.errors import AnswerCutOff, TimedOut
 
 T = TypeVar("T")
 
-FIVE_YEARS: Final = 1826
-"""Days a first request reaches back."""
+FIVE_YEARS: Final = 1827
+"""Days a first request reaches back: any five calendar years, two leap days included."""
 
 MOST_SUCCESSES: Final = 64
 """A window that was too large again and again still tries to grow after this many answers."""
