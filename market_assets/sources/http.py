@@ -111,10 +111,13 @@ class HttpClient:
     def __post_init__(self) -> None:
         self.endpoint = self.endpoint.rstrip("/")
         self._talk = _Talk()
-        self._secrets = self.key.spellings if self.key is not None else frozenset()
         keep_out_of_logs(self._secrets)
         self._session: requests.Session | None = None
         self._lock = threading.Lock()
+
+    @property
+    def _secrets(self) -> frozenset[str]:
+        return self.key.spellings if self.key is not None else frozenset()
 
     def spent(self) -> int:
         """Requests this thread has made since it last asked."""
@@ -261,12 +264,13 @@ class HttpClient:
     def _broken(self, error: Exception, about: str) -> MarketError:
         """The error for a request without a whole answer."""
         import requests
-        from urllib3.exceptions import IncompleteRead, ReadTimeoutError
+        from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
         reason = self.told(str(error))
         if isinstance(error, requests.Timeout | ReadTimeoutError | TimeoutError):
             return TimedOut(f"{self.vendor}: {about}: no answer in {self.timeout:g} s. Ask again, or for less.")
-        if isinstance(error, IncompleteRead | requests.exceptions.ChunkedEncodingError):
+        # Before the headers requests wraps what breaks; in the body urllib3 says it itself.
+        if isinstance(error, ProtocolError):
             return AnswerCutOff(f"{self.vendor}: {about}: the answer is cut off ({reason}). Ask again.")
         return SourceUnavailable(
             f"{self.vendor}: {about}: no answer ({type(error).__name__}: {reason}). Ask again later."
