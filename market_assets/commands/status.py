@@ -1,10 +1,11 @@
-"""`market status`: what each asset holds and what is wrong with it."""
+"""`market status`: what each asset holds and what is wrong with it, and which vendors are being left alone."""
 
 from __future__ import annotations
 
 import json
 import os
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
@@ -36,8 +37,21 @@ class AssetStatus:
     failing_checks: list[str] = field(default_factory=list)
 
 
+@dataclass
+class SourceStatus:
+    """The circuit of one source that is asked over a network. Moments are ISO 8601; None where there is none."""
+
+    source: str
+    kind: str
+    circuit: str = "closed"
+    since: str | None = None
+    failures: int = 0
+    next_try: str | None = None
+    error: str = ""
+
+
 def show(*, as_json: bool) -> None:
-    """Print the status of every asset that is materialized."""
+    """Print the status of every asset that is materialized, and of every vendor."""
     os.environ.setdefault("DAGSTER_HOME", str(dagster_home()))
     platform = Platform()
     from market_assets.definitions import build_definitions
@@ -45,8 +59,10 @@ def show(*, as_json: bool) -> None:
     definitions = build_definitions(platform)
     with DagsterInstance.get() as instance:
         statuses = read_status(platform, definitions, instance)
+    sources = read_sources(platform)
     if as_json:
-        print(json.dumps([asdict(status) for status in statuses], indent=2))  # noqa: T201 - machine-readable output
+        told = {"assets": [asdict(status) for status in statuses], "sources": [asdict(source) for source in sources]}
+        print(json.dumps(told, indent=2))  # noqa: T201 - machine-readable output
         return
     table(
         "assets",
@@ -65,8 +81,58 @@ def show(*, as_json: bool) -> None:
             for status in statuses
         ],
     )
+    _show_sources(sources)
     if any(status.missing for status in statuses):
         console.print("missing partitions: `market backfill --from DAY --to DAY` materializes a range")
+
+
+def _show_sources(sources: list[SourceStatus]) -> None:
+    if not sources:
+        return
+    table(
+        "sources",
+        ("source", "kind", "circuit", "since", "failures", "next try", "last failure"),
+        [
+            (
+                source.source,
+                source.kind,
+                source.circuit,
+                source.since or "",
+                source.failures,
+                source.next_try or "",
+                source.error,
+            )
+            for source in sources
+        ],
+    )
+    left_alone = [source.source for source in sources if source.circuit != "closed"]
+    if left_alone:
+        console.print(f"not asked until the next try: {', '.join(left_alone)}; the rest of the chain answers meanwhile")
+
+
+def read_sources(platform: Platform) -> list[SourceStatus]:
+    """The circuit of each configured source that is asked over a network, in order of priority."""
+    from market_assets.fetching.breaker_state import read_states
+    from market_assets.sources.registry import source_class
+
+    asked = [source for source in platform.config.sources if source_class(source.kind).limits is not None]
+    if not asked:
+        return []
+    with connect(platform.warehouse_url) as connection:
+        states = {state.source: state for state in read_states(connection)}
+    statuses = []
+    for source in asked:
+        status = SourceStatus(source.label, source.kind)
+        if (state := states.get(source.label)) is not None:
+            status.circuit, status.failures, status.error = state.state, state.failures, state.error
+            status.since = _moment(state.since)
+            status.next_try = None if state.next_try is None else _moment(state.next_try)
+        statuses.append(status)
+    return statuses
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def read_status(platform: Platform, definitions: Definitions, instance: DagsterInstance) -> list[AssetStatus]:

@@ -46,7 +46,7 @@ def test_a_copied_session_stops_the_run_until_it_is_corrected(project, vendor, c
         materialized = instance.get_materialized_partitions(AssetKey("indicators"))
     assert materialized == set()
     status = json.loads(CliRunner().invoke(app, ["status", "--json"]).stdout)
-    assert {asset["asset"]: asset["failing_checks"] for asset in status}["raw_prices"] == ["not_stale"]
+    assert {asset["asset"]: asset["failing_checks"] for asset in status["assets"]}["raw_prices"] == ["not_stale"]
 
     bars = vendor.bars.set_index(["date", "symbol"])
     bars.loc[pd.Timestamp(COPIED), PRICES_AND_VOLUME] = copied_session[PRICES_AND_VOLUME].to_numpy()

@@ -168,7 +168,7 @@ def test_lineage_events_are_delivered_to_the_file(sample):
 
 
 def test_status_counts_every_partition(sample):
-    assets = {asset["asset"]: asset for asset in json.loads(run("status", "--json"))}
+    assets = {asset["asset"]: asset for asset in json.loads(run("status", "--json"))["assets"]}
     for name in ("raw_prices", "indicators", "index_values", "index_constituents"):
         assert (assets[name]["present"], assets[name]["missing"], assets[name]["failed"]) == (SESSIONS, 0, 0)
     assert assets["raw_prices"]["rows"] == 12_154
