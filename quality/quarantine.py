@@ -12,18 +12,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
 from quality.errors import QuarantineError
 from quality.schema import STATUSES
 
 Status = Literal["open", "accepted", "rejected", "replayed"]
+
+Run = Callable[[str, Sequence[Any]], Sequence[Mapping[str, Any]]]
+"""(statement with $1, $2, ..., parameters) -> its rows: a database client of any kind, inside its transaction."""
 
 _NEXT: Mapping[str, tuple[str, ...]] = {
     "open": ("accepted", "rejected", "replayed"),
@@ -44,6 +47,8 @@ class RefusedRow:
         reason: what is wrong, for a person.
         raw_row: the row as the source sent it. NaN, infinities, dates and numpy scalars are stored as text or numbers.
         symbol, session, source: what the row is about, as far as it is known.
+        candidate: the row in the columns of its table, as it would be stored; None if it cannot be stored as it came.
+        proposal: the same, repaired; None where no repair is known.
     """
 
     table_name: str
@@ -53,6 +58,8 @@ class RefusedRow:
     symbol: str | None = None
     session: date | None = None
     source: str | None = None
+    candidate: Mapping[str, Any] | None = None
+    proposal: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +71,8 @@ class QuarantinedRow(RefusedRow):
         status: open, accepted, rejected or replayed.
         run_id: the run that refused it first.
         quarantined_at: when.
-        resolved_at, resolved_by, note: the latest decision; None while it is open.
+        resolved_at, resolved_by, note, resolved_run_id: the latest decision; None while it is open.
+        stored_row: what was stored of it when it was accepted or replayed.
     """
 
     quarantine_id: int
@@ -74,6 +82,8 @@ class QuarantinedRow(RefusedRow):
     resolved_at: datetime | None
     resolved_by: str | None
     note: str | None
+    resolved_run_id: str | None = None
+    stored_row: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +134,10 @@ def add(connection: psycopg.Connection[Any], rows: Sequence[RefusedRow], *, run_
         [row.symbol for row in rows],
         [row.session for row in rows],
         [row.source for row in rows],
-        [json.dumps(_storable(row.raw_row), sort_keys=True) for row in rows],
+        [as_json(row.raw_row) for row in rows],
         [row.reason for row in rows],
+        [as_json(row.candidate) for row in rows],
+        [as_json(row.proposal) for row in rows],
     ]
     added = connection.execute(_ADD, (run_id, *columns)).rowcount
     return Added(len(rows), added)
@@ -138,7 +150,9 @@ def list_rows(
     table_name: str | None = None,
     rule: str | None = None,
     symbol: str | None = None,
-    limit: int = 100,
+    source: str | None = None,
+    sessions: tuple[date | None, date | None] = (None, None),
+    limit: int | None = 100,
 ) -> list[QuarantinedRow]:
     """Quarantined rows, the latest first.
 
@@ -148,9 +162,19 @@ def list_rows(
         table_name: only rows meant for this table.
         rule: only rows that break this rule.
         symbol: only rows about this symbol.
-        limit: how many at most.
+        source: only rows of this source.
+        sessions: only rows about sessions from the first to the last; None = no bound.
+        limit: how many at most; None = all.
     """
-    filters = {"status": status, "table_name": table_name, "rule": rule, "symbol": symbol}
+    filters = {
+        "status": status,
+        "table_name": table_name,
+        "rule": rule,
+        "symbol": symbol,
+        "source": source,
+        "first": sessions[0],
+        "last": sessions[1],
+    }
     with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
         return cursor.execute(_LIST, {**filters, "limit": limit}).fetchall()
 
@@ -177,17 +201,45 @@ def resolve(
     by: str,
     note: str | None = None,
 ) -> list[QuarantinedRow]:
-    """Decide about rows, all of them or none.
+    """Decide about rows, all of them or none; see `settle`.
 
     Args:
         connection: the caller's; nothing is committed.
+        quarantine_ids, status, by, note: see `settle`.
+
+    Returns:
+        The rows as they are now, by number.
+    """
+
+    def run(statement: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
+        with psycopg.RawCursor(connection, row_factory=dict_row) as cursor:
+            return cursor.execute(statement.encode(), parameters).fetchall()
+
+    settle(run, quarantine_ids, status=status, by=by, note=note)
+    with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
+        return cursor.execute(_SOME, (sorted(set(quarantine_ids)),)).fetchall()
+
+
+def settle(
+    run: Run,
+    quarantine_ids: Sequence[int],
+    *,
+    status: Status,
+    by: str,
+    note: str | None = None,
+    run_id: str | None = None,
+    stored: Mapping[int, Mapping[str, Any]] | None = None,
+) -> None:
+    """Decide about rows, all of them or none, in the transaction of any database client.
+
+    Args:
+        run: sends a statement.
         quarantine_ids: the rows.
         status: accepted, rejected or replayed.
         by: who decides.
         note: why.
-
-    Returns:
-        The rows as they are now, by number.
+        run_id: run that acts on the decision; None = nothing runs.
+        stored: number -> what is stored of the row, in the columns of its table.
 
     Raises:
         QuarantineError: a row does not exist, or its status does not allow this decision.
@@ -195,21 +247,37 @@ def resolve(
     if status not in STATUSES or status == "open":
         raise QuarantineError(f"a decision is one of {', '.join(STATUSES[1:])}, not {status!r}")
     numbers = sorted(set(quarantine_ids))
-    with connection.cursor(row_factory=class_row(QuarantinedRow)) as cursor:
-        # Locked in the order of their numbers, so that two people deciding at once wait instead of deadlocking.
-        found = {row.quarantine_id: row for row in cursor.execute(_LOCK, (numbers,))}
-        missing = [number for number in numbers if number not in found]
-        if missing:
-            raise QuarantineError(f"no quarantined row has number {_listed(missing)}; nothing was changed")
-        refused = [number for number, row in found.items() if status not in _NEXT[row.status]]
-        if refused:
-            one = found[refused[0]]
-            raise QuarantineError(
-                f"quarantined row {_listed(refused)} cannot become {status}: number {one.quarantine_id} is {one.status}"
-                f"{'' if one.resolved_by is None else f' (by {one.resolved_by})'}; nothing was changed"
-            )
-        cursor.execute(_RESOLVE, {"status": status, "by": by, "note": note, "numbers": numbers})
-        return sorted(cursor.fetchall(), key=lambda row: row.quarantine_id)
+    # Locked in the order of their numbers, so that two people deciding at once wait instead of deadlocking.
+    found = {int(row["quarantine_id"]): row for row in run(_LOCK, (json.dumps(numbers),))}
+    missing = [number for number in numbers if number not in found]
+    if missing:
+        raise QuarantineError(f"no quarantined row has number {_listed(missing)}; nothing was changed")
+    refused = [number for number, row in found.items() if status not in _NEXT[row["status"]]]
+    if refused:
+        one = found[refused[0]]
+        raise QuarantineError(
+            f"quarantined row {_listed(refused)} cannot become {status}: number {refused[0]} is {one['status']}"
+            f"{' (by ' + one['resolved_by'] + ')' if one['resolved_by'] else ''}; nothing was changed"
+        )
+    kept = as_json({str(number): row for number, row in (stored or {}).items()})
+    run(_RESOLVE, (json.dumps(numbers), status, by, note or "", run_id or "", kept))
+
+
+def record_attempt(run: Run, notes: Mapping[int, str], *, by: str, run_id: str) -> None:
+    """Add an entry to the trail of rows whose status stays: they were tried again and still break a rule.
+
+    Args:
+        run: sends a statement.
+        notes: number -> what came out.
+        by: who tried.
+        run_id: the run that tried.
+    """
+    run(_ATTEMPT, (json.dumps({str(number): note for number, note in notes.items()}), by, run_id))
+
+
+def as_json(row: Mapping[str, Any] | None) -> str | None:
+    """`row` as the text that is kept of it; equal rows give equal texts."""
+    return None if row is None else json.dumps(_storable(row), sort_keys=True)
 
 
 def _storable(value: Any) -> Any:
@@ -230,10 +298,13 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 _ADD = """
-    insert into quality.quarantine (table_name, rule, symbol, session, source, raw_row, reason, run_id)
-    select table_name, rule, symbol, session, source, raw_row::jsonb, reason, %s
-    from unnest(%s::text[], %s::text[], %s::text[], %s::date[], %s::text[], %s::text[], %s::text[])
-        as refused (table_name, rule, symbol, session, source, raw_row, reason)
+    insert into quality.quarantine (
+        table_name, rule, symbol, session, source, raw_row, reason, candidate, proposal, run_id
+    )
+    select table_name, rule, symbol, session, source, raw_row::jsonb, reason, candidate::jsonb, proposal::jsonb, %s
+    from unnest(
+        %s::text[], %s::text[], %s::text[], %s::date[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[]
+    ) as refused (table_name, rule, symbol, session, source, raw_row, reason, candidate, proposal)
     on conflict (table_name, rule, symbol, session, source, md5(raw_row::text)) do nothing
 """
 _LIST = """
@@ -242,16 +313,38 @@ _LIST = """
         and table_name = coalesce(%(table_name)s, table_name)
         and rule = coalesce(%(rule)s, rule)
         and (%(symbol)s::text is null or symbol = %(symbol)s)
+        and (%(source)s::text is null or source = %(source)s)
+        and (%(first)s::date is null or session >= %(first)s)
+        and (%(last)s::date is null or session <= %(last)s)
     order by quarantine_id desc
     limit %(limit)s
 """
 _SHOW = "select * from quality.quarantine where quarantine_id = %s"
-_LOCK = "select * from quality.quarantine where quarantine_id = any(%s) order by quarantine_id for update"
+_SOME = "select * from quality.quarantine where quarantine_id = any(%s) order by quarantine_id"
+_LOCK = """
+    select quarantine_id, status, resolved_by from quality.quarantine
+    where quarantine_id in (select jsonb_array_elements_text($1::text::jsonb)::bigint)
+    order by quarantine_id
+    for update
+"""
 _RESOLVE = """
     update quality.quarantine
-    set status = %(status)s, resolved_at = clock_timestamp(), resolved_by = %(by)s, note = %(note)s
-    where quarantine_id = any(%(numbers)s)
-    returning *
+    set status = $2::text,
+        resolved_at = clock_timestamp(),
+        resolved_by = $3::text,
+        note = nullif($4::text, ''),
+        resolved_run_id = nullif($5::text, ''),
+        stored_row = coalesce($6::text::jsonb -> quarantine_id::text, stored_row)
+    where quarantine_id in (select jsonb_array_elements_text($1::text::jsonb)::bigint)
+    returning quarantine_id
+"""
+_ATTEMPT = """
+    insert into quality.quarantine_event (quarantine_id, status, by, note, run_id)
+    select held.quarantine_id, held.status, $2::text, attempt.value, $3::text
+    from jsonb_each_text($1::text::jsonb) as attempt
+    inner join quality.quarantine as held on held.quarantine_id = attempt.key::bigint
+    order by held.quarantine_id
+    returning quarantine_id
 """
 _HISTORY = """
     select event_id, quarantine_id, status, by, note, run_id, at from quality.quarantine_event

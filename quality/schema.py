@@ -2,6 +2,9 @@
 
     result             versioned: every outcome of a check for a session, and since when it holds (see results.py)
     quarantine         one row per refused input row and rule (see quarantine.py)
+                       candidate: the row in the columns of its table, as it could be stored; null when it cannot
+                       proposal: the same, repaired; null where no repair is known
+                       stored_row: what an acceptance or a replay stored; resolved_run_id: in which run
     quarantine_event   append-only; written by a trigger, so that no change of a status goes unrecorded
 
 Statements are idempotent, for PostgreSQL 15 and later, and meant to be run by a migration. What reads and writes the
@@ -17,6 +20,11 @@ STATUSES = ("open", "accepted", "rejected", "replayed")
 def statements() -> list[str]:
     """The DDL, one statement an element, in the order in which it must run."""
     return [_SCHEMA, *_RESULT, *_QUARANTINE, *_QUARANTINE_EVENT]
+
+
+def decision_statements() -> list[str]:
+    """What a second migration adds: how a quarantined row could be stored, what was stored of it, and by which run."""
+    return [*_DECISION]
 
 
 _SCHEMA = "create schema if not exists quality"
@@ -120,5 +128,31 @@ _QUARANTINE_EVENT = (
     create or replace trigger quarantine_event_append_only
     before update or delete or truncate on quality.quarantine_event
     for each statement execute function quality.refuse_rewriting_history()
+    """,
+)
+
+_DECISION = (
+    """
+    alter table quality.quarantine
+        add column if not exists candidate jsonb,
+        add column if not exists proposal jsonb,
+        add column if not exists stored_row jsonb,
+        add column if not exists resolved_run_id text
+    """,
+    # A refresh asks for each row it holds back whether it was accepted before.
+    """
+    create index if not exists quarantine_accepted on quality.quarantine (table_name, symbol, session, source)
+    where status = 'accepted'
+    """,
+    """
+    create or replace function quality.record_quarantine_event() returns trigger language plpgsql as $$
+    begin
+        insert into quality.quarantine_event (quarantine_id, status, by, note, run_id)
+        values (
+            new.quarantine_id, new.status, coalesce(new.resolved_by, 'ingestion'), new.note,
+            coalesce(new.resolved_run_id, new.run_id)
+        );
+        return null;
+    end $$
     """,
 )
