@@ -62,7 +62,7 @@ def backfill(
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Per asset: partitions present, missing and failed, rows, last session, failing checks. Per vendor: its circuit."""
+    """Per asset: partitions, rows, last session and failing checks. Per vendor: its circuit."""
     from market_assets.commands.status import show
 
     show(as_json=as_json)
