@@ -96,7 +96,7 @@ class YahooServer:
         asked: symbol -> chart requests.
         injected: fault -> times it was injected.
         latency: seconds before each answer.
-        delay: seconds that the fault `slow` adds.
+        delay: seconds that the fault `slow` adds before the answer, `slow_body` in the middle of it.
         in_flight_at_most: largest number of chart requests served at the same time.
     """
 
@@ -155,6 +155,12 @@ class YahooServer:
         with self._lock:
             self._faults.clear()
             self._random = None
+
+    def forget(self) -> None:
+        """Forget what was asked and injected so far."""
+        with self._lock:
+            for counter in (self.requests, self.asked, self.injected):
+                counter.clear()
 
     def fault_of(self, path: str, symbol: str) -> _Fault | None:
         """The fault this request meets; counted when it does."""
@@ -345,15 +351,31 @@ class _Handler(BaseHTTPRequestHandler):
             body = json.dumps(document).encode()
             if fault == "truncated_json":
                 body = body[: len(body) * 2 // 3]
-            self._send(status, body, cut=fault == "cut_body")
+            pause = self.server.stand_in.delay if fault == "slow_body" else 0.0
+            self._send(status, body, cut=fault == "cut_body", pause=pause)
 
-    def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None, *, cut: bool = False) -> None:
+    def _send(
+        self,
+        status: int,
+        body: bytes,
+        headers: dict[str, str] | None = None,
+        *,
+        cut: bool = False,
+        pause: float = 0.0,
+    ) -> None:
+        """Answer; `cut` ends the body in the middle, `pause` is how long it stops there."""
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if cut else body)
+        half = len(body) // 2
+        self.wfile.write(body[:half])
+        if pause:
+            self.wfile.flush()
+            time.sleep(pause)
+        if not cut:
+            self.wfile.write(body[half:])
         self.close_connection = self.close_connection or cut
 
 
@@ -363,7 +385,7 @@ def listings_of(
     """Listings of the symbols in as-traded frames, such as those of another source."""
     return [
         Listing(
-            rename(symbol),
+            rename(str(symbol)),
             bars.reset_index(drop=True),
             actions[actions["symbol"] == symbol].reset_index(drop=True),
             **facts,
