@@ -23,6 +23,8 @@ from market_assets.settings import config_path, market_home, secret
 from quality.errors import QualityError
 
 T = TypeVar("T")
+DEFAULT_TICK = 0.01
+"""Price step of an exchange that ingest.tick_size does not name."""
 OVERRIDE = "MARKET_"
 
 
@@ -102,6 +104,13 @@ class Chain(Section):
     cross_check: tuple[str, ...] = Field((), description="asked for everything as well, to compare")
 
 
+class Delisting(Section):
+    """How much agreement it takes until a security counts as delisted."""
+
+    sources: int = Field(2, ge=1, description="sources that have to find it gone")
+    sessions: int = Field(3, ge=1, description="sessions on which each of them has to")
+
+
 class Ingest(Section):
     """How bars are fetched and written."""
 
@@ -111,10 +120,18 @@ class Ingest(Section):
     resume_hours: float = Field(24, ge=0, description="an unfinished ingestion this old is begun again; 0 = always")
     lookback_sessions: int = Field(5, ge=0, description="last sessions that a run up to the newest one reads again")
     weekly_lookback_sessions: int = Field(250, ge=0, description="the same, once a week")
+    tick_size: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="exchange -> price step by which sources may differ; 0.01 elsewhere"
+    )
+    delisting: Delisting = Delisting()
 
     def chain(self, exchange: str, labels: Sequence[str]) -> Chain:
         """The chain of an exchange; without one, all sources (`labels`) in order and no cross-check."""
         return self.chains.get(exchange) or self.chains.get("default") or Chain(sources=tuple(labels))
+
+    def tick(self, exchange: str) -> float:
+        """Price step of an exchange."""
+        return self.tick_size.get(exchange, DEFAULT_TICK)
 
 
 class Indicators(Section):

@@ -81,9 +81,15 @@ def test_a_restated_bar_gets_a_new_version_and_an_absent_one_stays(platform_of, 
 def test_the_configuration_becomes_reference_data(platform_of, warehouse_url):
     platform = platform_of(ScriptedVendor("first"), ScriptedVendor("second"), members={"A": "XNYS", "L": "XLON"})
     ingest(platform, START, END, run_id="run-1")
-    assert stored(warehouse_url, "select source, priority from raw.source_priority order by 2") == [
-        ("first", 1),
-        ("second", 2),
+    assert stored(warehouse_url, "select exchange, source, priority from raw.source_priority order by 1, 3") == [
+        ("XLON", "first", 1),
+        ("XLON", "second", 2),
+        ("XNYS", "first", 1),
+        ("XNYS", "second", 2),
+    ]
+    assert stored(warehouse_url, "select exchange, tick_size from raw.exchange order by 1") == [
+        ("XLON", 0.01),
+        ("XNYS", 0.01),
     ]
     assert stored(warehouse_url, "select symbol, exchange, currency from raw.universe_member order by 1") == [
         ("A", "XNYS", "USD"),

@@ -1,4 +1,4 @@
-"""Universe, trading sessions and source priorities: what the configuration says, as tables that SQL can join."""
+"""Universe, trading sessions, sources and exchanges: what the configuration says, as tables that SQL can join."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from market_assets.warehouse.tables import SOURCE_PRIORITY, TRADING_SESSION, UNIVERSE_MEMBER
+from market_assets.warehouse.tables import EXCHANGE, SOURCE_PRIORITY, TRADING_SESSION, UNIVERSE_MEMBER
 from market_assets.warehouse.versions import Scope, WriteResult, transaction
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def sync_reference(platform: Platform, run_id: str) -> WriteResult:
-    """Make universe, closed trading sessions and source priorities of the configuration the current ones."""
+    """Make universe, closed sessions, price steps and source priorities of the configuration the current ones."""
     sessions = []
     for exchange, calendar in platform.calendars.items():
         days = calendar.schedule.index
@@ -22,14 +22,27 @@ def sync_reference(platform: Platform, run_id: str) -> WriteResult:
             days <= pd.Timestamp(platform.last_session(exchange))
         )
         sessions.append(calendar.schedule[held].reset_index().assign(exchange=exchange))
-    priorities = pd.DataFrame(
-        [(source.label, position) for position, source in enumerate(platform.config.sources, start=1)],
-        columns=["source", "priority"],
-    )
     with transaction(platform.warehouse_url, run_id) as writer:
         everything = Scope()
         return (
             writer.write(UNIVERSE_MEMBER, platform.universe.frame(), scope=everything)
             + writer.write(TRADING_SESSION, pd.concat(sessions, ignore_index=True), scope=everything)
-            + writer.write(SOURCE_PRIORITY, priorities, scope=everything)
+            + writer.write(EXCHANGE, _exchanges(platform), scope=everything)
+            + writer.write(SOURCE_PRIORITY, _priorities(platform), scope=everything)
         )
+
+
+def _exchanges(platform: Platform) -> pd.DataFrame:
+    rows = [(exchange, platform.config.ingest.tick(exchange)) for exchange in platform.universe.exchanges]
+    return pd.DataFrame(rows, columns=list(EXCHANGE.columns))
+
+
+def _priorities(platform: Platform) -> pd.DataFrame:
+    """Sources of each exchange in the order in which they are believed: its chain, what it is compared to, the rest."""
+    labels = [source.label for source in platform.config.sources]
+    rows = []
+    for exchange in platform.universe.exchanges:
+        chain = platform.config.ingest.chain(exchange, labels)
+        order = dict.fromkeys([*chain.sources, *chain.cross_check, *labels])
+        rows += [(exchange, label, place) for place, label in enumerate(order, start=1)]
+    return pd.DataFrame(rows, columns=list(SOURCE_PRIORITY.columns))

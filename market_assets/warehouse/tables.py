@@ -94,7 +94,8 @@ TRADING_SESSION = VersionedTable(
     {"exchange": TEXT, "session": DATE},
     {"opens_at": TIMESTAMP, "closes_at": TIMESTAMP},
 )
-SOURCE_PRIORITY = VersionedTable("raw", "source_priority", {"source": TEXT}, {"priority": INTEGER})
+SOURCE_PRIORITY = VersionedTable("raw", "source_priority", {"exchange": TEXT, "source": TEXT}, {"priority": INTEGER})
+EXCHANGE = VersionedTable("raw", "exchange", {"exchange": TEXT}, {"tick_size": FLOAT})
 INDEX_VALUE = VersionedTable(
     "indices",
     "index_value",
@@ -170,6 +171,12 @@ def indicator_table() -> VersionedTable:
     """analytics.indicator: one column per output of the indicator registry."""
     from market_assets.domain.indicators.registry import output_columns
 
+SOURCE_AGREEMENT = VersionedTable(
+    "quality",
+    "source_agreement",
+    {"session": DATE, "source": TEXT},
+    {"compared": INTEGER, "disagreed": INTEGER, "rate": FLOAT},
+)
     return VersionedTable(
         "analytics",
         "indicator",
@@ -193,5 +200,7 @@ TABLES = (
     REBALANCE,
     REBALANCE_TARGET,
     QUALITY_RESULT,
+    EXCHANGE,
 )
 """Every versioned table but analytics.indicator, whose columns come from the registry."""
+    SOURCE_AGREEMENT,

@@ -1,8 +1,8 @@
 """Checks on raw.price_bar, bars as traded: is every bar possible, is every bar there, is any of them yesterday's.
 
-Reads beside it raw.trading_session and raw.universe_member (what should be there) and raw.corporate_action with
-raw.source_priority (what explains a jump). Faults of a vendor's answer that are caught before a bar is stored belong to
-ingestion and the quarantine.
+Reads beside it raw.trading_session and raw.universe_member (what should be there), raw.corporate_action with
+raw.source_priority (what explains a jump) and quality.source_agreement (agreement.py). Faults of a vendor's answer that
+are caught before a bar is stored belong to ingestion and the quarantine.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from quality.errors import SuiteError
 from quality.suite import RowCheck, Severity, Suite
+from quality.suites.agreement import sources_agree
 from quality.suites.common import finite, schema_check, unique_key_check
 
 KEY = ("symbol", "session", "source")
@@ -39,6 +40,8 @@ class PriceBarThresholds:
         stale_min_symbols: fewer symbols than this cannot show that a session was copied.
         ohlc_tolerance: relative rounding that vendors are allowed between open, high, low and close.
         lookback_days: calendar days before the range in which the previous bar of a symbol is looked for.
+        max_disagreement: share of a source's closes in a session that no other source may agree with.
+        compared_min_symbols: fewer symbols than this, compared in a session, say nothing about a source.
     """
 
     completeness_critical: float = 0.5
@@ -48,9 +51,11 @@ class PriceBarThresholds:
     stale_min_symbols: int = 3
     ohlc_tolerance: float = 1e-6
     lookback_days: int = 14
+    max_disagreement: float = 0.02
+    compared_min_symbols: int = 20
 
     def __post_init__(self) -> None:
-        for name in ("completeness_critical", "completeness_warning", "stale_share"):
+        for name in ("completeness_critical", "completeness_warning", "stale_share", "max_disagreement"):
             if not 0 < getattr(self, name) <= 1:
                 raise SuiteError(f"price bars: {name} is a share in (0, 1], not {getattr(self, name)}")
         if self.max_daily_move <= 0 or self.ohlc_tolerance < 0 or self.lookback_days < 1 or self.stale_min_symbols < 1:
@@ -84,6 +89,7 @@ def price_bar_suite(thresholds: PriceBarThresholds | None = None) -> Suite:
             _ohlc_consistent(limits),
             _volume_not_negative(),
             _daily_move_explained(limits),
+            sources_agree(limits.max_disagreement, limits.compared_min_symbols),
         ),
     )
 
@@ -314,7 +320,14 @@ def _daily_move_explained(limits: PriceBarThresholds) -> RowCheck:
                         select distinct on (ex_date, kind) kind, value
                         from raw.corporate_action as action
                         left join raw.source_priority
-                            on source_priority.source = action.source and source_priority.known_to is null
+                            on source_priority.source = action.source
+                            and source_priority.known_to is null
+                            and source_priority.exchange = (
+                                select exchange from raw.universe_member as listed
+                                where listed.symbol = suspect.symbol
+                                order by listed.known_from desc
+                                limit 1
+                            )
                         where action.symbol = suspect.symbol
                             and action.ex_date > suspect.previous_session
                             and action.ex_date <= suspect.session

@@ -10,11 +10,13 @@ import pandas as pd
 from market_assets.warehouse.connection import read_frame
 from market_assets.warehouse.tables import (
     CORPORATE_ACTION,
+    EXCHANGE,
     INDEX_CONSTITUENT,
     INDEX_VALUE,
     PRICE_BAR,
     SECURITY,
     SHARES_OUTSTANDING,
+    SOURCE_AGREEMENT,
     SOURCE_PRIORITY,
     TRADING_SESSION,
     UNIVERSE_MEMBER,
@@ -36,6 +38,7 @@ MARTS = {
     "mart_market_breadth": ["session"],
     "mart_price_anomaly": ["symbol", "session"],
     "mart_index_performance": ["index_id", "return_type", "period"],
+    "mart_source_agreement": ["session", "source"],
 }
 """The marts and their keys."""
 
@@ -155,10 +158,30 @@ def fill(warehouse: Warehouse, seed: int = 7) -> None:
     second = bars.sample(frac=0.5, random_state=1).assign(source="omega", close=lambda b: b["close"] * 1.001)
     warehouse.write(PRICE_BAR, pd.concat([bars, second], ignore_index=True))
     warehouse.write(CORPORATE_ACTION, random_actions(rng, bars, "alpha"))
-    warehouse.write(SOURCE_PRIORITY, pd.DataFrame({"source": ["alpha", "omega"], "priority": np.int32([1, 2])}))
+    warehouse.write(SOURCE_PRIORITY, priorities("alpha", "omega"))
+    warehouse.write(EXCHANGE, pd.DataFrame({"exchange": ["XNYS"], "tick_size": [0.01]}))
     warehouse.write(indicator_table(), indicator_values(bars))
+    warehouse.write(SOURCE_AGREEMENT, agreement(rng))
     _fill_reference(warehouse)
     _fill_index(warehouse, bars)
+
+
+def priorities(*sources: str, exchange: str = "XNYS") -> pd.DataFrame:
+    """Order of preference of sources, the first best."""
+    places = np.arange(1, len(sources) + 1, dtype="int32")
+    return pd.DataFrame({"exchange": exchange, "source": sources, "priority": places})
+
+
+def agreement(rng: np.random.Generator) -> pd.DataFrame:
+    """Sessions in which both sources were compared, some of them."""
+    frames = []
+    for source in ("alpha", "omega"):
+        days = SESSIONS[rng.random(len(SESSIONS)) > 0.1]
+        compared = rng.integers(1, 6, len(days)).astype("int32")
+        disagreed = rng.integers(0, compared + 1).astype("int32")
+        counts = {"session": days, "source": source, "compared": compared, "disagreed": disagreed}
+        frames.append(pd.DataFrame({**counts, "rate": disagreed / compared}))
+    return pd.concat(frames, ignore_index=True)
 
 
 def indicator_values(bars: pd.DataFrame) -> pd.DataFrame:

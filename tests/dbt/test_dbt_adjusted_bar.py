@@ -13,7 +13,7 @@ from dbt_market import SESSIONS, Warehouse, random_actions, random_bars
 
 from market_assets.domain.adjustments import adjust, adjustment_factors
 from market_assets.warehouse.connection import connect
-from market_assets.warehouse.tables import CORPORATE_ACTION, PRICE_BAR, SOURCE_PRIORITY
+from market_assets.warehouse.tables import CORPORATE_ACTION, PRICE_BAR
 
 RANDOM = tuple(f"R{number:02d}" for number in range(30))
 
@@ -65,39 +65,6 @@ def test_events_and_forward_factors_equal_the_adjustment_engine(
     assert got[["symbol", "session"]].to_numpy().tolist() == moved[["symbol", "session"]].to_numpy().tolist()
     for column in ("split_ratio", "cash_amount", "forward_split_factor", "forward_dividend_factor"):
         np.testing.assert_allclose(got[column], moved[column], rtol=1e-12, err_msg=column)
-
-
-def test_the_preferred_source_gives_the_bar_and_an_unranked_one_only_where_no_other_has_it(views: Warehouse) -> None:
-    day = pd.Timestamp("2020-01-02")
-    bars = [
-        ("GOLD1", "second", 1.0),
-        ("GOLD1", "first", 2.0),
-        ("GOLD1", "another", 3.0),
-        ("GOLD2", "unranked", 4.0),
-        ("GOLD2", "another", 5.0),
-    ]
-    rows = [(symbol, day, source, *(price,) * 4, 1.0, "USD") for symbol, source, price in bars]
-    views.write(PRICE_BAR, pd.DataFrame(rows, columns=list(PRICE_BAR.columns)))
-    views.write(SOURCE_PRIORITY, pd.DataFrame({"source": ["first", "second"], "priority": np.int32([1, 2])}))
-
-    golden = views.read(
-        "select symbol, source, close from intermediate.int_golden_bar where symbol like 'GOLD%' order by 1"
-    )
-
-    assert golden.to_numpy().tolist() == [["GOLD1", "first", 2.0], ["GOLD2", "another", 5.0]]
-
-
-def test_one_source_gives_all_actions_of_a_day(views: Warehouse) -> None:
-    """A payment that two vendors call by different kinds is not paid twice."""
-    views.add_action("TWICE", "2020-01-02", "cash_dividend", 1.0, source="ant")
-    views.add_action("TWICE", "2020-01-02", "special_dividend", 1.0, source="bee")
-    views.add_action("TWICE", "2020-02-03", "cash_dividend", 2.0, source="bee")
-
-    golden = views.read(
-        "select kind, source from intermediate.int_golden_action where symbol = 'TWICE' order by ex_date"
-    )
-
-    assert golden.to_numpy().tolist() == [["cash_dividend", "ant"], ["cash_dividend", "bee"]]
 
 
 def test_an_action_after_the_last_bar_adjusts_nothing_yet(views: Warehouse) -> None:

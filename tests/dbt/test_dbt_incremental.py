@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from dbt_market import INDEX_ID, MARTS, SESSIONS, Warehouse, assert_same, indicator_values, read_mart, same, scope_of
+from dbt_market import (
+    INDEX_ID,
+    MARTS,
+    SESSIONS,
+    Warehouse,
+    assert_same,
+    indicator_values,
+    priorities,
+    read_mart,
+    same,
+    scope_of,
+)
 from psycopg import sql
 
 from market_assets.warehouse.connection import connect
@@ -19,6 +29,7 @@ from market_assets.warehouse.tables import (
     PRICE_BAR,
     SECURITY,
     SHARES_OUTSTANDING,
+    SOURCE_AGREEMENT,
     SOURCE_PRIORITY,
     TRADING_SESSION,
     UNIVERSE_MEMBER,
@@ -83,7 +94,7 @@ def withdraw_actions(w: Warehouse) -> None:
 
 
 def prefer_the_second_source(w: Warehouse) -> None:
-    w.write(SOURCE_PRIORITY, pd.DataFrame({"source": ["alpha", "omega"], "priority": np.int32([2, 1])}))
+    w.write(SOURCE_PRIORITY, priorities("omega", "alpha"))
 
 
 def withdraw_a_symbol(w: Warehouse) -> None:
@@ -129,6 +140,14 @@ def change_reference_data(w: Warehouse) -> None:
     w.withdraw(UNIVERSE_MEMBER, "symbol = 'ECHO'", Scope({}, {"symbol": ["ECHO"]}))
 
 
+def change_agreement(w: Warehouse) -> None:
+    w.restate(SOURCE_AGREEMENT, f"source = 'alpha' and session between '{DAY[150]}' and '{DAY[160]}'", rate=0.5)
+    rows = w.current(SOURCE_AGREEMENT, f"source = 'omega' and session >= '{DAY[300]}'").assign(source="third")
+    w.write(SOURCE_AGREEMENT, rows)
+    day = w.current(SOURCE_AGREEMENT, "source = 'omega'")["session"].iloc[100].date()
+    w.withdraw(SOURCE_AGREEMENT, f"session = '{day}'", Scope({"session": (day, day)}))
+
+
 def change_the_calendar(w: Warehouse) -> None:
     special = w.current(TRADING_SESSION, f"session = '{DAY[150]}'").assign(session=pd.Timestamp("2020-05-02"))
     w.write(TRADING_SESSION, special)
@@ -156,10 +175,16 @@ EVENINGS: dict[str, tuple[list[Change], list[str], list[str]]] = {
         ["fct_indicator", *PRICES],
     ),
     "one more session": ([add_a_session], ["marts"], ["fct_indicator", *PRICES, *INDICES]),
-    "index levels, reference data, calendar": (
-        [change_index_levels, withdraw_the_first_index_levels, change_reference_data, change_the_calendar],
-        [*INDICES, *DIMENSIONS],
-        [*INDICES, *DIMENSIONS],
+    "index levels, reference data, calendar, agreement": (
+        [
+            change_index_levels,
+            withdraw_the_first_index_levels,
+            change_reference_data,
+            change_the_calendar,
+            change_agreement,
+        ],
+        [*INDICES, *DIMENSIONS, "mart_source_agreement"],
+        [*INDICES, *DIMENSIONS, "mart_source_agreement"],
     ),
 }
 

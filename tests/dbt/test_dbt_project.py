@@ -20,6 +20,8 @@ ASSETS = {
     "universe_member": "securities",
     "trading_session": "securities",
     "source_priority": "securities",
+    "exchange": "securities",
+    "source_agreement": "raw_prices",
     "indicator": "indicators",
     "index_value": "index_values",
     "index_constituent": "index_constituents",

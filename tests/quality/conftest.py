@@ -21,6 +21,7 @@ _TABLES = (
     "indices.index_constituent",
     "indices.divisor_change",
     "quality.result",
+    "quality.source_agreement",
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from small_market import SESSIONS, SYMBOLS, Market, bar, weekdays
@@ -19,7 +20,7 @@ FIFTH = SESSIONS[4]
 def test_good_bars_pass_every_check_and_each_one_looked_at_them(good_market: Market) -> None:
     outcomes = good_market.run(SUITE)
     assert {name: outcome.passed for name, outcome in outcomes.items()} == dict.fromkeys(outcomes, True)
-    looked_at = {name: outcome.rows for name, outcome in outcomes.items() if name != "schema"}
+    looked_at = {name: outcome.rows for name, outcome in outcomes.items() if name not in {"schema", "sources_agree"}}
     assert looked_at == dict.fromkeys(looked_at, len(SESSIONS) * len(SYMBOLS))
 
 
@@ -192,10 +193,23 @@ def test_the_same_split_from_two_sources_counts_once_by_priority(good_market: Ma
     drop_by_60_percent(good_market)
     act(good_market, "split", 2.5)
     act(good_market, "split", 20.0, source="careless")
-    good_market.insert(
-        "raw.source_priority", [{"source": "sample", "priority": 1}, {"source": "careless", "priority": 2}]
-    )
+    places = [{"exchange": "XNYS", "source": "sample", "priority": 1}]
+    places += [{"exchange": "XNYS", "source": "careless", "priority": 2}]
+    places += [{"exchange": "XLON", "source": "careless", "priority": 1}]
+    good_market.insert("raw.source_priority", places)
     assert "daily_move_explained" not in good_market.failing(SUITE)
+
+
+def test_a_source_that_contradicts_the_others_is_found_in_its_sessions(good_market: Market) -> None:
+    def row(session: date, source: str, compared: int, disagreed: int) -> dict[str, Any]:
+        counts = {"compared": compared, "disagreed": disagreed, "rate": disagreed / compared}
+        return {"session": session, "source": source, **counts}
+
+    rows = [row(FIFTH, "careless", 100, 3), row(FIFTH, "sample", 100, 2), row(FIFTH, "tiny", 10, 10)]
+    good_market.insert("quality.source_agreement", rows)
+    assert good_market.failing(SUITE) == {"sources_agree": [FIFTH]}
+    outcome = good_market.run(SUITE)["sources_agree"]
+    assert [sample["source"] for sample in outcome.sessions[FIFTH].sample] == ["careless"]
 
 
 def test_two_current_versions_of_a_bar_are_found(own_market: Market) -> None:

@@ -53,7 +53,7 @@ def url(pg_server: TestServer, _warehouse_template: str) -> str:
         days = SESSIONS.difference(SUSPENDED) if symbol == "B" else SESSIONS
         write_versions(made, PRICE_BAR, bars(symbol, days), run_id="test")
     day = pd.Timestamp
-    write(made, SOURCE_PRIORITY, [("desk", 1), ("second", 2)])
+    write(made, SOURCE_PRIORITY, [("XNYS", "desk", 1), ("XNYS", "second", 2)])
     write(
         made,
         CORPORATE_ACTION,

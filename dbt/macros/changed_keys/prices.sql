@@ -1,11 +1,13 @@
 {# Two CTEs: what changed among bars and actions since the last build, with the session that feels it. Where the order of
-   preference changed, every bar and action of the sources concerned counts as changed.
+   preference changed, every bar and action of the sources concerned counts as changed; where a price step did, which
+   decides what agrees, those of every source.
      changed_bar     (symbol, session, following)   the next bar, whose return starts from this close; null after the last
      changed_action  (symbol, ex_date, effective)   the bar at which the action takes effect; null before there is one #}
 {% macro changed_prices(state) -%}
 {%- set reranked = run_query(
     'select distinct ranking.source from ' ~ source('market', 'source_priority') ~ ' as ranking where '
-    ~ is_changed('ranking', state)
+    ~ is_changed('ranking', state) ~ ' or exists (select 1 from ' ~ source('market', 'exchange') ~ ' as venue where '
+    ~ is_changed('venue', state) ~ ')'
 ).columns[0].values() -%}
 changed_bar as (
     select

@@ -1,4 +1,5 @@
 select
+    exchange,
     source,
     priority,
     known_from,

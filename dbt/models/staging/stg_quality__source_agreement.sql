@@ -1,0 +1,10 @@
+select
+    session,
+    source,
+    compared,
+    disagreed,
+    rate,
+    known_from,
+    run_id
+from {{ source('quality', 'source_agreement') }}
+where known_to is null
