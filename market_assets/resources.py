@@ -96,6 +96,13 @@ class Platform:
         closed = self.calendars[exchange].last_closed_session(self.now())
         return closed.date() if closed is not None else self.config.partitions.start - timedelta(days=1)
 
+    def opened_through(self, exchange: str) -> date:
+        """Last session of `exchange` that has opened: the one in progress, or the last that has closed."""
+        closed = self.closed_through(exchange)
+        schedule = self.calendars[exchange].schedule
+        opened = schedule.index[(schedule["opens_at"] <= self.now()) & (schedule.index > pd.Timestamp(closed))]
+        return opened[-1].date() if len(opened) else closed
+
     def last_session(self, exchange: str) -> date:
         """Last session the platform holds data for: closed, and not after the last partition."""
         closed, end = self.closed_through(exchange), self.config.partitions.end
@@ -107,12 +114,15 @@ class Platform:
         first, last = max(pd.Timestamp(start), calendar.first_day), min(pd.Timestamp(end), calendar.last_day)
         return calendar.sessions(first, last) if first <= last else pd.DatetimeIndex([], dtype="datetime64[us]")
 
-    def sources(self, only: str | None = None, fresh: bool = False) -> tuple[PriceSource, ...]:
+    def sources(
+        self, only: str | None = None, fresh: bool = False, in_progress: bool = False
+    ) -> tuple[PriceSource, ...]:
         """The configured sources in order of priority.
 
         Args:
             only: name of the one to use instead of the whole chain.
             fresh: ask for what the vendors say now; the HTTP cache is neither read nor written.
+            in_progress: let them return bars of a session that has opened and not closed.
 
         Raises:
             ConfigError: no source has that name.
@@ -127,7 +137,7 @@ class Platform:
                 source.kind,
                 source.label,
                 source.options,
-                context=self._source_context(position, source, fresh),
+                context=self._source_context(position, source, fresh, in_progress),
                 file=str(self.config.file),
                 key=f"sources.{position}.options",
             )
@@ -135,7 +145,7 @@ class Platform:
             if only is None or source.label == only
         )
 
-    def _source_context(self, position: int, source: Source, fresh: bool) -> SourceContext:
+    def _source_context(self, position: int, source: Source, fresh: bool, in_progress: bool) -> SourceContext:
         from market_assets.fetching.cache import HttpCache
         from market_assets.sources.options import SourceContext
 
@@ -145,7 +155,7 @@ class Platform:
             base_dir=self.config.file.parent,
             cache_dir=folder,
             sessions=self.sessions,
-            closed_through=self.closed_through,
+            closed_through=self.opened_through if in_progress else self.closed_through,
             now=self.now,
             guard=self._guard(position, source),
             cache=HttpCache(folder / "http", settings.max_megabytes * 2**20, settings.enabled),

@@ -118,6 +118,8 @@ class ScriptedPlatform(Platform):
         self.warehouse_url = url  # a template of the tests is already migrated
         self._vendors = tuple(vendors)
 
-    def sources(self, only: str | None = None) -> tuple[PriceSource, ...]:
+    def sources(
+        self, only: str | None = None, fresh: bool = False, in_progress: bool = False
+    ) -> tuple[PriceSource, ...]:
         """The scripted vendors, or the one of that name."""
         return tuple(vendor for vendor in self._vendors if only in (None, vendor.name))

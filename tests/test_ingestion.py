@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -285,8 +286,18 @@ def test_an_exchange_that_closes_later_waits_without_holding_the_others(platform
     vendor = ScriptedVendor("desk", [bar("T", "2024-01-09", currency="JPY"), bar("A", "2024-01-09")])
     platform = platform_of(vendor, members={"A": "XNYS", "T": "XTKS"})
     report = ingest(platform, date(2024, 1, 9), date(2024, 1, 9), run_id="run-1")
-    assert report.quarantined == {"session_not_closed": 1}
+    assert vendor.asked == [("T",)], "New York has a run of its own"
+    assert (report.received, report.failures) == (1, [])
     assert bars_of(warehouse_url) == [("T", "2024-01-09", "desk", 10.0)]
+
+
+def test_a_bar_of_an_open_session_that_a_vendor_sends_unasked_is_held_back(platform_of, warehouse_url):
+    vendor = ScriptedVendor("desk", [bar("A", "2024-01-08"), bar("A", "2024-01-09")])
+    vendor._checked = lambda result, _: result  # type: ignore[method-assign]  # a vendor that breaks the contract
+    vendor._fetch = lambda request: ScriptedVendor._fetch(vendor, replace(request, end=date(2024, 1, 9)))  # type: ignore[method-assign]
+    report = ingest(platform_of(vendor), START, END, run_id="run-1")
+    assert report.quarantined == {"session_not_closed": 1}
+    assert bars_of(warehouse_url) == [("A", "2024-01-08", "desk", 10.0)]
 
 
 # The chain of sources -----------------------------------------------------------------------------------------------

@@ -1,32 +1,97 @@
-"""Which source is asked for which symbols: the first, then each next one for what the one before could not answer."""
+"""Which source is asked for what: the first, then each next one for what those before it could not answer.
+
+A question is one symbol over one window of days. It is asked of a source unless a source of the chain has answered it
+already, in this run or in the one it resumes, or this source has refused it for good.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
 
 from market_assets.errors import MarketError
-from market_assets.ingestion.report import IngestReport
-from market_assets.sources.base import FetchRequest, FetchResult, PriceSource, SymbolFailure
+from market_assets.ingestion.requests import Wanted, pieces, windows
+from market_assets.sources.base import FetchRequest, FetchResult, PriceSource, SecurityRef, SymbolFailure
+
+if TYPE_CHECKING:
+    from market_assets.ingestion.checkpoints import Progress
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a source made of one request, or the next part of it.
+
+    Attributes:
+        source: who was asked.
+        request: for what.
+        result: rows; None when the request failed as a whole.
+        failures: symbols without an answer, known with the last part.
+        closing: whether this is the last part: what is not in `failures` has then been answered.
+        error: why the request failed as a whole.
+    """
+
+    source: PriceSource
+    request: FetchRequest
+    result: FetchResult | None
+    failures: tuple[SymbolFailure, ...] = ()
+    closing: bool = False
+    error: MarketError | None = None
 
 
 def ask(
-    sources: Sequence[PriceSource], request: FetchRequest, report: IngestReport
-) -> Iterator[tuple[PriceSource, FetchResult]]:
-    """Answers of the first source, then of each next one for the symbols that still fail; notes what remains."""
-    failures: dict[str, SymbolFailure] = {}
+    sources: Sequence[PriceSource],
+    wanted: Wanted,
+    progress: Progress,
+    chunk_symbols: int,
+) -> Iterator[Reply]:
+    """Replies of the first source, then of each next one for the questions that are still open.
+
+    The caller stores each reply and tells `progress` before it asks for the next one.
+
+    Args:
+        sources: the chain, at least one; a source alone is asked for everything.
+        wanted: securities and days.
+        progress: what has been answered and refused.
+        chunk_symbols: securities per request where the source does not say.
+    """
     for source in sources:
-        failures, answered = {}, set()
-        try:
-            for result in source.fetch_vintages(request):
-                failures |= {failure.symbol: failure for failure in result.failures}
-                answered |= set(result.bars["symbol"].unique())
-                report.requests += result.requests_made
-                yield source, result
-        except MarketError as error:
-            failures = {name: SymbolFailure.from_error(name, error) for name in request.names}
-        failures = {name: failure for name, failure in failures.items() if name not in answered}
-        request = replace(request, symbols=tuple(ref for ref in request.symbols if ref.symbol in failures))
-        if not request.symbols:
-            break
-    report.failures.extend(failures.values())
+        questions = open_questions(source, sources, wanted, progress)
+        for request in pieces(questions, source.batch.symbols or chunk_symbols):
+            yield from _replies(source, request)
+
+
+def open_questions(
+    source: PriceSource, sources: Sequence[PriceSource], wanted: Wanted, progress: Progress
+) -> list[tuple[SecurityRef, date, date]]:
+    """What `source` has to be asked now: neither answered by any of `sources` nor refused by this one."""
+    labels = [other.name for other in sources]
+    return [
+        (ref, first, last)
+        for ref in wanted.refs
+        for first, last in windows(wanted.first, wanted.last, source.batch.days)
+        if not progress.answered(labels, ref.symbol, first, last)
+        and not progress.refused(source.name, ref.symbol, first, last)
+    ]
+
+
+def _replies(source: PriceSource, request: FetchRequest) -> Iterator[Reply]:
+    """One reply per moment of knowledge; the last one says which symbols failed in all of them."""
+    failures: dict[str, SymbolFailure] = {}
+    with_bars: set[str] = set()
+    held: FetchResult | None = None
+    error: MarketError | None = None
+    try:
+        for result in source.fetch_vintages(request):
+            if held is not None:
+                yield Reply(source, request, held)
+            failures |= {failure.symbol: failure for failure in result.failures}
+            with_bars |= set(result.bars["symbol"].unique())
+            held = result
+    except MarketError as caught:
+        error = caught
+        failures = {name: SymbolFailure.from_error(name, caught) for name in request.names}
+        with_bars = set()
+    remaining = tuple(failure for name, failure in failures.items() if name not in with_bars)
+    yield Reply(source, request, held, remaining, closing=True, error=error)

@@ -41,6 +41,7 @@ class Answer:
         result: bars as sent, actions, security facts.
         writer: open transaction that will store the answer.
         run_id: of the run that asked.
+        provisional: the bars are those of a session in progress: they are screened, no further rule is for them.
     """
 
     platform: Platform
@@ -48,6 +49,7 @@ class Answer:
     result: FetchResult
     writer: VersionedWriter
     run_id: str
+    provisional: bool = False
 
 
 Judge = Callable[[Answer, pd.DataFrame], pd.Series]
@@ -71,7 +73,7 @@ def judge(answer: Answer) -> tuple[pd.DataFrame, pd.Series]:
     verdict = screened(answer)
     good = bars[verdict == ""]
     good = to_as_traded(good, answer.result.actions, basis, decimals=None if basis == "as_traded" else DECIMALS)
-    for rule_of in JUDGES:
+    for rule_of in () if answer.provisional else JUDGES:
         found = rule_of(answer, good)
         verdict.loc[found.index] = found
         good = good[found == ""]
@@ -82,6 +84,7 @@ def screened(answer: Answer) -> pd.Series:
     """Rule of `domain.screening` that each row of the answer breaks, "" for none."""
     platform, bars = answer.platform, answer.result.bars
     universe, days = platform.universe, bars["session"]
+    through = platform.opened_through if answer.provisional else platform.closed_through
     sessions_of = {
         exchange: platform.sessions(exchange, days.min(), days.max()) if len(days) else pd.DatetimeIndex([])
         for exchange in universe.exchanges
@@ -91,5 +94,5 @@ def screened(answer: Answer) -> pd.Series:
         exchange_of={member.symbol: member.exchange for member in universe.members},
         currency_of={member.symbol: member.currency for member in universe.members},
         sessions_of=sessions_of,
-        closed_through={exchange: pd.Timestamp(platform.closed_through(exchange)) for exchange in universe.exchanges},
+        closed_through={exchange: pd.Timestamp(through(exchange)) for exchange in universe.exchanges},
     )

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 
+from market_assets.ingestion.restated import Restated
 from market_assets.sources.base import SymbolFailure
 from market_assets.warehouse.versions import WriteResult
 
@@ -18,13 +19,20 @@ class IngestReport:
     """What one ingestion did.
 
     Attributes:
-        received: bars the sources sent.
+        received: bars the sources sent, those of a session in progress included.
         bars, actions, securities, shares: what the writes did.
-        reference: the same for universe, trading sessions and source priorities together.
+        rows_received: table -> rows the sources sent for it, beside bars.
+        reference: what the writes of universe, trading sessions and source priorities did.
+        provisional: what the writes of bars of a session in progress did; withdrawn = final bars took their place.
         quarantined: rule -> rows held back.
         failures: symbols no source could answer, with the last cause.
-        bars_by_session: session -> bars of it that passed the rules.
-        bars_by_source: source -> bars that passed the rules.
+        cross_check_failures: source -> questions it could not answer; nothing is missing because of them.
+        restated: by how much bars were restated.
+        bars_by_session: session -> bars of it that passed the rules; of symbols that were answered before a resumed
+            ingestion stopped, and in an ingestion of some symbols of those left out, bars in the warehouse.
+        bars_by_source: the same by source.
+        resumed: symbols that were answered before the ingestion that is resumed stopped.
+        reread_from: first session that was read again for corrections, None when none was.
         requests: calls to vendors.
     """
 
@@ -33,28 +41,45 @@ class IngestReport:
     actions: WriteResult = field(default_factory=WriteResult)
     securities: WriteResult = field(default_factory=WriteResult)
     shares: WriteResult = field(default_factory=WriteResult)
+    rows_received: Counter[str] = field(default_factory=Counter)
     reference: WriteResult = field(default_factory=WriteResult)
+    provisional: WriteResult = field(default_factory=WriteResult)
     quarantined: Counter[str] = field(default_factory=Counter)
     failures: list[SymbolFailure] = field(default_factory=list)
+    cross_check_failures: Counter[str] = field(default_factory=Counter)
+    restated: Restated = field(default_factory=Restated)
     bars_by_session: Counter[date] = field(default_factory=Counter)
     bars_by_source: Counter[str] = field(default_factory=Counter)
+    resumed: int = 0
+    reread_from: date | None = None
     requests: int = 0
 
     def check(self) -> None:
-        """Raise unless rows received = stored + unchanged + quarantined."""
-        kept = self.bars.received + sum(self.quarantined.values())
+        """Raise unless rows received = stored + unchanged + quarantined, for every table that was written."""
+        kept = self.bars.received + self.provisional.received + sum(self.quarantined.values())
         if self.received != kept:
             raise AssertionError(
                 f"{self.received} bars received, {kept} stored, unchanged or quarantined: rows are lost"
             )
+        for table, received in self.rows_received.items():
+            if received != getattr(self, table).received:
+                raise AssertionError(
+                    f"{table}: {received} rows received, {getattr(self, table).received} stored or unchanged: "
+                    "rows are lost"
+                )
+        for table in ("bars", "actions", "securities", "shares", "provisional"):
+            result: WriteResult = getattr(self, table)
+            if result.received != result.added + result.restated + result.unchanged:
+                raise AssertionError(f"{table}: {result} does not add up: rows are lost")
 
     def add(self, part: IngestReport) -> None:
         """Count what a part of the ingestion did."""
         self.received += part.received
         self.requests += part.requests
-        for name in ("bars", "actions", "securities", "shares", "reference"):
+        self.resumed += part.resumed
+        for name in ("bars", "actions", "securities", "shares", "reference", "provisional"):
             setattr(self, name, getattr(self, name) + getattr(part, name))
-        self.quarantined.update(part.quarantined)
+        for name in ("rows_received", "quarantined", "cross_check_failures", "bars_by_session", "bars_by_source"):
+            getattr(self, name).update(getattr(part, name))
         self.failures.extend(part.failures)
-        self.bars_by_session.update(part.bars_by_session)
-        self.bars_by_source.update(part.bars_by_source)
+        self.restated.add(part.restated)

@@ -1,4 +1,7 @@
-"""One answer into the warehouse, in one transaction: bars that pass the rules, the others into quarantine, facts."""
+"""One answer into the warehouse, in one transaction: bars that pass the rules, the others into quarantine, facts.
+
+The checkpoint of the answer is written in the same transaction: an answer that is noted is stored, and the reverse.
+"""
 
 from __future__ import annotations
 
@@ -12,49 +15,93 @@ import pandas as pd
 
 from market_assets.domain.sessions import rows_by_session
 from market_assets.ingestion.judging import REASONS, Answer, judge
+from market_assets.ingestion.provisional import withdraw_replaced
 from market_assets.ingestion.report import IngestReport
-from market_assets.sources.base import FetchResult, PriceSource
+from market_assets.ingestion.restated import restated_now
 from market_assets.sources.frames import BARS
-from market_assets.warehouse.tables import CORPORATE_ACTION, PRICE_BAR, SECURITY, SHARES_OUTSTANDING
-from market_assets.warehouse.versions import VersionedWriter, transaction
+from market_assets.warehouse.tables import (
+    CORPORATE_ACTION,
+    PRICE_BAR,
+    PROVISIONAL_BAR,
+    SECURITY,
+    SHARES_OUTSTANDING,
+    VersionedTable,
+)
+from market_assets.warehouse.versions import WriteResult, transaction
 
 if TYPE_CHECKING:
+    from market_assets.ingestion.chain import Reply
+    from market_assets.ingestion.checkpoints import Progress
     from market_assets.resources import Platform
 
 
 def store(
-    platform: Platform, source: PriceSource, result: FetchResult, *, run_id: str, write: Collection[str]
+    platform: Platform,
+    reply: Reply,
+    progress: Progress | None,
+    *,
+    run_id: str,
+    write: Collection[str],
+    provisional: bool = False,
 ) -> IngestReport:
-    """Write one answer in one transaction.
+    """Write one reply in one transaction.
 
     Args:
         platform: configuration, calendars and warehouse.
-        source: who answered.
-        result: the answer.
+        reply: of a source.
+        progress: whose checkpoints are written; None = none are.
         run_id: recorded in each row.
         write: assets whose tables are written.
+        provisional: the answer is about sessions in progress; only raw.provisional_bar is written.
     """
     part = IngestReport()
     with transaction(platform.warehouse_url, run_id) as writer:
-        good, verdict = judge(Answer(platform, source, result, writer, run_id))
-        if "raw_prices" in write:
-            broken = verdict[verdict != ""]
-            part.received = len(result.bars)
-            part.bars = writer.write(PRICE_BAR, good[list(BARS.columns)], known_at=result.known_at)
-            part.quarantined.update(broken)
-            _quarantine(writer, result.bars.loc[broken.index], broken, run_id)
+        if reply.result is not None:
+            part.requests = reply.result.requests_made
+            answer = Answer(platform, reply.source, reply.result, writer, run_id, provisional)
+            good, verdict = judge(answer)
+            if "raw_prices" in write:
+                _store_bars(answer, good, verdict, part)
+            if not provisional:
+                _store_facts(answer, write, part)
+                part.bars_by_session = Counter(rows_by_session(good))
+                part.bars_by_source[reply.source.name] = len(good)
             part.check()
-        if "corporate_actions" in write:
-            part.actions = writer.write(CORPORATE_ACTION, result.actions, known_at=result.known_at)
-        if "securities" in write:
-            part.securities = writer.write(SECURITY, result.securities, known_at=result.known_at)
-            part.shares = writer.write(SHARES_OUTSTANDING, result.shares, known_at=result.known_at)
-    part.bars_by_session = Counter(rows_by_session(good))
-    part.bars_by_source[source.name] = len(good)
+        if progress is not None:
+            progress.write(writer, reply)
     return part
 
 
-def _quarantine(writer: VersionedWriter, held: pd.DataFrame, rules: pd.Series, run_id: str) -> None:
+def _store_bars(answer: Answer, good: pd.DataFrame, verdict: pd.Series, part: IngestReport) -> None:
+    broken = verdict[verdict != ""]
+    table = PROVISIONAL_BAR if answer.provisional else PRICE_BAR
+    part.received = len(answer.result.bars)
+    result = answer.writer.write(table, good[list(BARS.columns)], known_at=answer.result.known_at)
+    if answer.provisional:
+        part.provisional = result
+    else:
+        part.bars = result
+        part.provisional = WriteResult(withdrawn=withdraw_replaced(answer.writer, good))
+        if part.bars.restated:
+            part.restated = restated_now(answer.writer)
+    part.quarantined.update(broken)
+    _quarantine(answer, table, answer.result.bars.loc[broken.index], broken)
+
+
+def _store_facts(answer: Answer, write: Collection[str], part: IngestReport) -> None:
+    """Corporate actions, security facts and share counts, as far as their assets are written."""
+    result = answer.result
+    for name, asset, table, frame in (
+        ("actions", "corporate_actions", CORPORATE_ACTION, result.actions),
+        ("securities", "securities", SECURITY, result.securities),
+        ("shares", "securities", SHARES_OUTSTANDING, result.shares),
+    ):
+        if asset in write:
+            part.rows_received[name] = len(frame)
+            setattr(part, name, answer.writer.write(table, frame, known_at=result.known_at))
+
+
+def _quarantine(answer: Answer, table: VersionedTable, held: pd.DataFrame, rules: pd.Series) -> None:
     """Keep rows that cannot be stored, with the rule they break and the row as it came."""
     if held.empty:
         return
@@ -64,17 +111,17 @@ def _quarantine(writer: VersionedWriter, held: pd.DataFrame, rules: pd.Series, r
     ]
     rows = pd.DataFrame(
         {
-            "table_name": PRICE_BAR.qualified,
+            "table_name": table.qualified,
             "rule": rules.to_numpy(),
             "symbol": held["symbol"].to_numpy(),
             "session": held["session"].to_numpy(),
             "source": held["source"].to_numpy(),
             "raw_row": raw,
             "reason": [REASONS[rule] for rule in rules],
-            "run_id": run_id,
+            "run_id": answer.run_id,
         }
     )
-    writer.append("quality.quarantine", rows, {"session": "date", "raw_row": "jsonb"})
+    answer.writer.append("quality.quarantine", rows, {"session": "date", "raw_row": "jsonb"})
 
 
 def _as_sent(value: object) -> object:
