@@ -165,18 +165,18 @@ QUALITY_RESULT = VersionedTable(
     {"asset": TEXT, "check_name": TEXT, "session": DATE},
     {"severity": TEXT, "passed": BOOLEAN, "failed_rows": "bigint", "detail": TEXT},
 )
-
-
-def indicator_table() -> VersionedTable:
-    """analytics.indicator: one column per output of the indicator registry."""
-    from market_assets.domain.indicators.registry import output_columns
-
 SOURCE_AGREEMENT = VersionedTable(
     "quality",
     "source_agreement",
     {"session": DATE, "source": TEXT},
     {"compared": INTEGER, "disagreed": INTEGER, "rate": FLOAT},
 )
+
+
+def indicator_table() -> VersionedTable:
+    """analytics.indicator: one column per output of the indicator registry."""
+    from market_assets.domain.indicators.registry import output_columns
+
     return VersionedTable(
         "analytics",
         "indicator",
@@ -194,13 +194,13 @@ TABLES = (
     UNIVERSE_MEMBER,
     TRADING_SESSION,
     SOURCE_PRIORITY,
+    EXCHANGE,
     INDEX_VALUE,
     INDEX_CONSTITUENT,
     DIVISOR_CHANGE,
     REBALANCE,
     REBALANCE_TARGET,
     QUALITY_RESULT,
-    EXCHANGE,
+    SOURCE_AGREEMENT,
 )
 """Every versioned table but analytics.indicator, whose columns come from the registry."""
-    SOURCE_AGREEMENT,
