@@ -13,9 +13,10 @@ import yaml
 from vendor_folder import VendorFolder
 from warehouse_with_views import new_warehouse
 
-from market_assets.calculation import calculate_indicators, calculate_indices
+from market_assets.calculation import calculate_indicators
 from market_assets.config import load_config
 from market_assets.errors import InputError
+from market_assets.index_calculation import calculate_indices
 from market_assets.ingestion import ingest
 from market_assets.resources import Platform
 from market_assets.warehouse.connection import connect, read_frame

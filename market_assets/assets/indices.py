@@ -19,7 +19,7 @@ from lineage.facts import COLUMN_LINEAGE, COLUMN_SCHEMA, TABLE_NAME, lineage_tab
 from market_assets import plots
 from market_assets.assets.columns import column_schema, index_lineage, verify_lineage
 from market_assets.assets.results import partitioned_result, write_metadata
-from market_assets.calculation import calculate_indices
+from market_assets.index_calculation import calculate_indices
 from market_assets.partitions import run_range
 from market_assets.policy import OWNERS, classified_errors
 from market_assets.resources import Platform
@@ -27,6 +27,7 @@ from market_assets.warehouse.tables import (
     DATABASE,
     DIVISOR_CHANGE,
     INDEX_CONSTITUENT,
+    INDEX_RECALCULATION,
     INDEX_VALUE,
     REBALANCE,
     REBALANCE_TARGET,
@@ -66,7 +67,7 @@ def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationC
             spec(
                 INDEX_VALUES,
                 "Price, total and net total return level of each index, its divisor and market value.",
-                [table.qualified for table in (DIVISOR_CHANGE, REBALANCE, REBALANCE_TARGET)],
+                [table.qualified for table in (INDEX_RECALCULATION, DIVISOR_CHANGE, REBALANCE, REBALANCE_TARGET)],
             ),
             spec(
                 INDEX_CONSTITUENTS,
@@ -83,6 +84,8 @@ def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationC
             for table, asset in ((INDEX_VALUE, INDEX_VALUES), (INDEX_CONSTITUENT, INDEX_CONSTITUENTS)):
                 verify_lineage(platform.warehouse_url, table, index_lineage(asset))
             report = calculate_indices(platform, *run_range(context), run_id=context.run.run_id)
+        for index_id, what in report.frozen.items():
+            context.log.warning(f"index {index_id}: frozen levels stay although a recalculation departs from {what}")
         yield partitioned_result(
             context,
             INDEX_VALUES,
@@ -91,8 +94,9 @@ def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationC
                 **write_metadata(report.values),
                 "rebalances": report.rebalances,
                 "divisor_changes_written": report.divisor_changes.versions_written,
+                "recalculations_written": report.recalculations.versions_written,
             },
-            last={},
+            last={"frozen_levels_that_depart": report.frozen} if report.frozen else {},
             figure=plots.levels(report.levels) if len(report.levels) else None,
         )
         yield partitioned_result(

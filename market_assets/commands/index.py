@@ -17,6 +17,7 @@ from market_assets.warehouse.server import database_urls
 from market_assets.warehouse.tables import (
     DIVISOR_CHANGE,
     INDEX_CONSTITUENT,
+    INDEX_RECALCULATION,
     INDEX_VALUE,
     REBALANCE,
     REBALANCE_TARGET,
@@ -57,6 +58,7 @@ def explain(index_id: str, session: date | None, known_at: datetime | None, top:
             ("divisor_changes", DIVISOR_CHANGE),
             ("rebalances", REBALANCE),
             ("targets", REBALANCE_TARGET),
+            ("recalculation", INDEX_RECALCULATION),
         )
     }
     if as_json:
@@ -111,6 +113,9 @@ def _print(made: Explanation, at_session: dict[str, pd.DataFrame], top: int) -> 
             for name, row in zip(RETURNS, made.levels.to_dict("records"), strict=True)
         ],
     )
+    for row in at_session["recalculation"].to_dict("records"):
+        levels = ", ".join(f"{name.replace('_', ' ')} {_points(row[name]).strip()}" for name in RETURNS)
+        console.print(f"these levels are frozen; with what is known now: {levels} ({row['reason']})\n", highlight=False)
     _print_changes(made, at_session)
     rows = made.holdings
     if 0 < top < len(rows):

@@ -12,6 +12,7 @@ import pandas as pd
 
 from market_assets.domain.indices import MarketFrames
 from market_assets.warehouse.connection import connect, read_frame
+from market_assets.warehouse.tables import INDEX_VALUE
 
 ADJUSTED = (
     "select b.symbol, b.session, b.open * b.forward_price_factor as open, b.high * b.forward_price_factor as high, "
@@ -148,6 +149,60 @@ def stored_index(url: str, index_id: str, before: date) -> tuple[pd.DataFrame, p
         (index_id, values["session"].iloc[0].date()),
     )
     return values, constituents
+
+
+def frozen_through(url: str, index_id: str, open_days: int | None) -> date | None:
+    """Last session whose stored level is older than the `open_days` latest ones; None when there is none."""
+    if open_days is None:
+        return None
+    found = read_frame(
+        url,
+        "select session from indices.index_value where known_to is null and index_id = $1 "
+        "order by session desc offset $2 limit 1",
+        (index_id, open_days),
+    )
+    return None if found.empty else found["session"].iloc[0].date()
+
+
+def published_levels(url: str, index_id: str, start: date, end: date) -> pd.DataFrame:
+    """Current rows of index_value of an index in [start, end], with the transaction that wrote each, by session."""
+    names = ", ".join(INDEX_VALUE.columns)
+    return read_frame(
+        url,
+        f"select {names}, changed_xid::text::bigint as changed_xid from indices.index_value "  # noqa: S608
+        "where known_to is null and index_id = $1 and session between $2 and $3 order by session",
+        (index_id, start, end),
+    )
+
+
+def first_departure(url: str, index_id: str) -> date | None:
+    """First session at which a recalculation departs from the published level; None when none does."""
+    found = read_frame(
+        url,
+        "select min(session) as session from indices.index_recalculation where known_to is null and index_id = $1",
+        (index_id,),
+    )["session"]
+    return None if found.isna().all() else found.iloc[0].date()
+
+
+def corrections(url: str, after: int, until: date) -> list[str]:
+    """What was written or withdrawn of the days up to `until` by later transactions than `after`, newest day first.
+
+    Returns:
+        such as "close of IBM on 2024-02-15"; actions, memberships and share counts alike.
+    """
+    found = read_frame(
+        url,
+        "select distinct what, symbol, day from ("
+        "select 'price' as what, symbol, session as day, changed_xid from raw.price_bar "
+        "union all select replace(kind, '_', ' '), symbol, ex_date, changed_xid from raw.corporate_action "
+        "union all select 'membership', symbol, coalesce(member_to, member_from), changed_xid "
+        "from raw.universe_member "
+        "union all select 'share count', symbol, effective_date, changed_xid from raw.shares_outstanding) as fact "
+        "where changed_xid > $1::text::xid8 and day <= $2 order by day desc, symbol, what",
+        (str(after), until),
+    )
+    return [f"{row.what} of {row.symbol} on {row.day:%Y-%m-%d}" for row in found.itertuples()]
 
 
 def index_market(url: str, sessions: pd.DatetimeIndex) -> MarketFrames:

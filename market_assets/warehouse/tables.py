@@ -122,6 +122,12 @@ INDEX_CONSTITUENT = VersionedTable(
         "carried_sessions": INTEGER,
     },
 )
+INDEX_RECALCULATION = VersionedTable(
+    "indices",
+    "index_recalculation",
+    {"index_id": TEXT, "session": DATE},
+    {**INDEX_VALUE.values, "reason": TEXT},
+)
 DIVISOR_CHANGE = VersionedTable(
     "indices",
     "divisor_change",
@@ -197,6 +203,7 @@ TABLES = (
     EXCHANGE,
     INDEX_VALUE,
     INDEX_CONSTITUENT,
+    INDEX_RECALCULATION,
     DIVISOR_CHANGE,
     REBALANCE,
     REBALANCE_TARGET,

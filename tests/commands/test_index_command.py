@@ -18,11 +18,11 @@ import yaml
 from typer.testing import CliRunner, Result
 from warehouse_with_views import new_warehouse
 
-from market_assets.calculation import calculate_indices
 from market_assets.cli import app
 from market_assets.commands.backtest import run as run_backtest
 from market_assets.commands.index import explain
 from market_assets.errors import ConfigError, InputError
+from market_assets.index_calculation import calculate_indices
 from market_assets.ingestion import ingest
 from market_assets.resources import Platform
 from market_assets.warehouse.connection import connect, read_frame

@@ -25,6 +25,7 @@ ASSETS = {
     "indicator": "indicators",
     "index_value": "index_values",
     "index_constituent": "index_constituents",
+    "index_recalculation": "index_values",
     "divisor_change": "index_values",
     "rebalance": "index_values",
     "rebalance_target": "index_values",

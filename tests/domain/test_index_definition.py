@@ -62,7 +62,7 @@ def test_every_part_can_be_given() -> None:
         fast_entry={"after": 10, "rank": 50},
         spin_offs="reinvest",
         notional=1e9,
-        open_sessions=3,
+        restatement={"open_days": 3},
     )
     assert index.needs_shares_outstanding
     assert index.lookback_sessions == 5 + 60 + 5
@@ -153,7 +153,7 @@ def test_lookback_covers_every_window(raw: dict[str, object], sessions: int) -> 
         ({"base_value": 0}, "indices.0.base_value", "above zero"),
         ({"currency": "dollar"}, "indices.0.currency", "ISO 4217"),
         ({"notional": float("inf")}, "indices.0.notional", "above zero"),
-        ({"open_sessions": -1}, "indices.0.open_sessions", "0 or more"),
+        ({"restatement": {"open_days": -1}}, "indices.0.restatement.open_days", "0 or more"),
         ({"name": 5}, "indices.0.name", "must be text"),
     ],
 )

@@ -1,36 +1,33 @@
-"""Which sessions a correction reopens."""
+"""Which recalculated levels depart from the published ones."""
 
 from __future__ import annotations
 
-from datetime import date
-
-import numpy as np
+import pandas as pd
 import pytest
-from index_markets import definition
 
-from market_assets.domain.indices.restatement import recalculation_start
+from market_assets.domain.indices.restatement import LEVELS, departures
 
-SESSIONS = np.array(["2020-01-02", "2020-01-03", "2020-01-06", "2020-01-07"], "datetime64[D]")
-
-
-@pytest.mark.parametrize(
-    ("open_sessions", "corrected", "start"),
-    [
-        (2, date(2020, 1, 7), "2020-01-07"),
-        (2, date(2020, 1, 2), "2020-01-06"),
-        (2, date(2020, 1, 4), "2020-01-06"),
-        (9, date(2020, 1, 4), "2020-01-06"),
-        (9, date(1999, 1, 4), "2020-01-02"),
-        (0, date(2020, 1, 2), None),
-        (2, date(2020, 1, 8), None),
-    ],
-)
-def test_a_correction_reopens_only_what_the_policy_allows(
-    open_sessions: int, corrected: date, start: str | None
-) -> None:
-    found = recalculation_start(definition(open_sessions=open_sessions), SESSIONS, corrected)
-    assert (None if found is None else str(found)) == start
+DAYS = pd.to_datetime(["2020-01-02", "2020-01-03", "2020-01-06"])
 
 
-def test_an_index_without_levels_has_nothing_to_reopen() -> None:
-    assert recalculation_start(definition(), SESSIONS[:0], date(2020, 1, 2)) is None
+def history(*levels: float, days: pd.DatetimeIndex = DAYS) -> pd.DataFrame:
+    return pd.DataFrame({"session": days, **dict.fromkeys(LEVELS, levels), "divisor": 1.0})
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_difference_in_any_return_type_departs(level: str) -> None:
+    again = history(100.0, 101.0, 102.0)
+    again.loc[1, level] = 101.5
+    found = departures(history(100.0, 101.0, 102.0), again)
+    pd.testing.assert_frame_equal(found, again.iloc[1:2].reset_index(drop=True))
+
+
+def test_rounding_is_no_departure() -> None:
+    assert departures(history(100.0, 101.0, 102.0), history(100.0, 101.0 * (1 + 5e-13), 102.0)).empty
+    assert len(departures(history(100.0, 101.0, 102.0), history(100.0, 101.0 * (1 + 5e-12), 102.0))) == 1
+
+
+def test_only_published_sessions_are_compared() -> None:
+    again = history(100.0, 1.0, 1.0)
+    assert departures(history(100.0, days=DAYS[:1]), again).empty
+    assert departures(history(100.0, 101.0, 102.0), history(100.0, days=DAYS[:1])).empty

@@ -19,6 +19,7 @@ from market_assets.domain.indices.rules import (
     FastEntry,
     MissingPrice,
     RebalanceSchedule,
+    Restatement,
     Selection,
     UniverseFilter,
     Weighting,
@@ -43,8 +44,6 @@ class IndexDefinition:
             treats its value like a special dividend.
         notional: market value after a rebalance, at reference prices and in index currency, of an index
             whose shares exist only on paper (every weighting except price and market_cap).
-        open_sessions: restatement policy. A correction reopens at most this many latest sessions; older
-            levels are frozen as published.
     """
 
     id: str
@@ -63,7 +62,7 @@ class IndexDefinition:
     fast_entry: FastEntry | None = None
     spin_offs: Literal["hold", "reinvest"] = "hold"
     notional: float = 1_000_000.0
-    open_sessions: int = 5
+    restatement: Restatement = field(default_factory=Restatement)
 
     def __post_init__(self) -> None:
         """Refuse impossible values; the name defaults to the id."""
@@ -72,7 +71,6 @@ class IndexDefinition:
         check(bool(np.isfinite(self.base_value)) and self.base_value > 0, "base_value", self.base_value, "above zero")
         check(bool(re.fullmatch(r"[A-Z]{3}", self.currency)), "currency", self.currency, "ISO 4217, such as USD")
         check(bool(np.isfinite(self.notional)) and self.notional > 0, "notional", self.notional, "above zero")
-        check(self.open_sessions >= 0, "open_sessions", self.open_sessions, "sessions, 0 or more")
         if self.fast_entry is not None:
             kind, rank = self.weighting.kind, self.fast_entry.rank
             simple = kind in {"equal", "price", "market_cap"}

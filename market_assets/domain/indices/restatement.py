@@ -1,33 +1,36 @@
-"""What a correction of past inputs may still change in a published index.
+"""What a correction of past inputs may still change in a published index, and what it would have changed.
 
-The latest `open_sessions` sessions of a definition are open: a correction recalculates from there. Older levels stand
-as published, and the recalculation continues from them; the difference a full recalculation would make is a new version
-of the history, for whoever decides to publish one.
+The latest `restatement.open_days` sessions of a definition are open: a correction recalculates them. Older levels stand
+as published, whatever becomes known; the levels that a recalculation gives instead are a version of the history beside
+the published one, for whoever decides about it. Calculating and storing both is index_calculation.py.
 """
 
 from __future__ import annotations
 
-from datetime import date
+from typing import Final
 
 import numpy as np
+import pandas as pd
 
-from market_assets.domain.indices.arrays import DayArray
-from market_assets.domain.indices.definition import IndexDefinition
+LEVELS: Final = ("price_return", "total_return", "net_total_return")
+ROUNDING: Final = 1e-12
+"""Levels this close, relative to their size, are the same: other processors round some last digits otherwise."""
 
 
-def recalculation_start(definition: IndexDefinition, calculated: DayArray, corrected: date) -> np.datetime64 | None:
-    """First session to calculate again after a correction.
+def departures(published: pd.DataFrame, recalculated: pd.DataFrame) -> pd.DataFrame:
+    """Recalculated rows of the published sessions whose levels differ from those published.
 
     Args:
-        calculated: sessions of the index that have levels, datetime64[D], increasing.
-        corrected: first session or ex-date whose inputs changed.
+        published: rows of indices.index_value of one index.
+        recalculated: rows of the same index; sessions that were never published are left out.
 
     Returns:
-        the later of the corrected session and the first open one; None when every session that the correction reaches
-        is frozen, or not calculated yet. Calculate from the state of the session before.
+        rows of `recalculated`, by session. A published session that the recalculation no longer has is not among
+        them: a level that was published is not taken back.
     """
-    touched = calculated[calculated >= np.datetime64(corrected, "D")]
-    open_ones = calculated[max(0, len(calculated) - definition.open_sessions) :]
-    if not len(touched) or not len(open_ones):
-        return None
-    return np.datetime64(max(touched[0], open_ones[0]), "D")
+    both = recalculated.merge(published[["session", *LEVELS]], on="session", suffixes=("", "_published"))
+    differs = np.zeros(len(both), np.bool_)
+    for level in LEVELS:
+        was = both[f"{level}_published"]
+        differs |= ((both[level] - was).abs() > ROUNDING * was.abs()).to_numpy()
+    return both.loc[differs, list(recalculated.columns)].sort_values("session", ignore_index=True)

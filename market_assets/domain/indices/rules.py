@@ -256,6 +256,23 @@ class MissingPrice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Restatement:
+    """How long a level may still be changed by a correction of what it was calculated from.
+
+    Attributes:
+        open_days: trading days of the index, the latest ones, whose levels a correction recalculates. Older levels
+            are frozen as published, and what they would be is stored beside them. None = no level is ever frozen.
+    """
+
+    open_days: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        days = self.open_days
+        check(days is None or days >= 0, "restatement.open_days", days, "trading days, 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
 class FastEntry:
     """A new universe member enters between rebalances once it has been a member for `after` sessions.
 
