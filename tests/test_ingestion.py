@@ -195,11 +195,18 @@ def test_a_row_with_an_infinity_is_kept_too(platform_of, warehouse_url):
     ]
 
 
-def test_the_same_session_twice_keeps_the_first_and_quarantines_the_second(platform_of, warehouse_url):
-    vendor = ScriptedVendor("desk", [bar("A", "2024-01-02"), bar("A", "2024-01-02", 11.0)])
+def test_the_same_row_twice_is_stored_once(platform_of, warehouse_url):
+    vendor = ScriptedVendor("desk", [bar("A", "2024-01-02"), bar("A", "2024-01-02")])
     report = ingest(platform_of(vendor), START, END, run_id="run-1")
     assert report.quarantined == {"duplicate_row": 1}
     assert bars_of(warehouse_url) == [("A", "2024-01-02", "desk", 10.0)]
+
+
+def test_two_statements_about_one_session_are_both_held(platform_of, warehouse_url):
+    vendor = ScriptedVendor("desk", [bar("A", "2024-01-02"), bar("A", "2024-01-02", 11.0)])
+    report = ingest(platform_of(vendor), START, END, run_id="run-1")
+    assert report.quarantined == {"conflicting_duplicate": 2}
+    assert bars_of(warehouse_url) == []
 
 
 RULE_OF_FAULT = {

@@ -42,6 +42,8 @@ PRICE_COLUMNS: Final = ("open", "high", "low", "close")
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+SMALL_PRICE: Final = 0.01
+
 _DAYS_PER_SYMBOL: Final = 10_000_000  # above any day number, so that symbol code x this + day sorts by both
 
 
@@ -132,9 +134,9 @@ def to_as_traded(
             converted; other columns are kept.
         actions: symbol, ex_date, kind, value. Ratio for splits; cash per share as traded on the ex-date.
         basis: what the vendor's prices are. Volume is split-adjusted in both adjusted bases.
-        decimals: round prices to this many decimals and volumes to whole shares. After each new split a
-            vendor's adjusted floats differ in their last digits; rounded, they do not look like a
-            restatement.
+        decimals: round prices to this many decimals, those below 0.01 to six more, and volumes to whole
+            shares. After each new split a vendor's adjusted floats differ in their last digits; rounded,
+            they do not look like a restatement.
 
     Raises:
         InputError: as `adjustment_factors`; also, for `adjusted`, a distribution after a symbol's last bar:
@@ -262,12 +264,18 @@ def _key(code: IntArray, dates: pd.Series) -> IntArray:
     return code * _DAYS_PER_SYMBOL + dates.to_numpy("datetime64[D]").astype(np.int64)
 
 
+def _rounded(prices: FloatArray, decimals: int) -> FloatArray:
+    """Prices in `decimals`, those below a cent in six more: before a 1:10000 reverse split a share cost little."""
+    rounded: FloatArray = np.where(prices < SMALL_PRICE, np.round(prices, decimals + 6), np.round(prices, decimals))
+    return rounded
+
+
 def _scaled(bars: pd.DataFrame, *, price: FloatArray, volume: FloatArray, decimals: int | None = None) -> pd.DataFrame:
     out = bars.copy()
     for column in PRICE_COLUMNS:
         if column in out.columns:
             values = out[column].to_numpy(np.float64) * price
-            out[column] = values if decimals is None else np.round(values, decimals)
+            out[column] = values if decimals is None else _rounded(values, decimals)
     if "volume" in out.columns:
         shares = out["volume"].to_numpy(np.float64) * volume
         out["volume"] = shares if decimals is None else np.rint(shares)

@@ -1,7 +1,7 @@
 """Rules that decide, row by row, whether a vendor's bar can be stored. Pure functions on frames.
 
 A row that breaks a rule is not dropped: the caller puts it into quarantine with the name of the rule. Rules here are
-for rows that cannot be a bar at all; whether a stored bar is plausible is for the checks in `quality`.
+for rows that cannot be a bar at all; whether a bar fits those around it is for `domain.plausibility`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 RULES: Mapping[str, str] = {
-    "duplicate_row": "the same symbol and session stands in an earlier row of the answer",
     "not_a_session": "the exchange was closed on that day",
     "session_not_closed": "the session had not closed when the row was read",
     "missing_price": "open, high, low or close is missing or infinite",
@@ -20,6 +19,8 @@ RULES: Mapping[str, str] = {
     "missing_volume": "volume is missing or infinite",
     "negative_volume": "volume is negative",
     "wrong_currency": "the currency is not the one the universe names",
+    "duplicate_row": "an earlier row of the answer says the same of this symbol and session",
+    "conflicting_duplicate": "another row of the answer says something else of this symbol and session",
 }
 """Rule name -> what it means, in the order in which they are tried; a row is held under the first that it breaks."""
 
@@ -50,7 +51,6 @@ def screen(
     exchange = bars["symbol"].map(exchange_of)
     prices = bars[PRICES].to_numpy(dtype=float)
     broken: dict[str, np.ndarray] = {
-        "duplicate_row": bars.duplicated(["symbol", "session"]).to_numpy(),
         "not_a_session": np.zeros(len(bars), dtype=bool),
         "session_not_closed": np.zeros(len(bars), dtype=bool),
         "missing_price": ~np.all(np.isfinite(prices), axis=1),
@@ -64,6 +64,22 @@ def screen(
         days = bars["session"][here]
         broken["not_a_session"][here] = ~days.isin(sessions_of[name]).to_numpy()
         broken["session_not_closed"][here] = (days > closed_through[name]).to_numpy()
-    for rule in reversed(list(RULES)):
+    for rule in reversed(list(broken)):
         verdict[broken[rule]] = rule
+    return _twice(bars, verdict)
+
+
+def _twice(bars: pd.DataFrame, verdict: pd.Series) -> pd.Series:
+    """Hold repeated rows: of equal ones all but the first, of different ones all, since nobody knows which is right.
+
+    A row that breaks another rule casts no doubt on one that does not.
+    """
+    passed = bars[verdict == ""]
+    key = ["symbol", "session"]
+    if not passed.duplicated(key).any():
+        return verdict
+    repeated = passed.duplicated([*key, *PRICES, "volume", "currency"])
+    conflicting = passed[~repeated].duplicated(key, keep=False)
+    verdict.loc[repeated.index[repeated]] = "duplicate_row"
+    verdict.loc[conflicting.index[conflicting]] = "conflicting_duplicate"
     return verdict

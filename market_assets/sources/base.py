@@ -22,7 +22,7 @@ import pandas as pd
 from market_assets.domain.adjustments import PriceBasis
 from market_assets.errors import InputError, MarketError, SchemaMismatch, TransientError
 from market_assets.fetching.limits import Limits
-from market_assets.sources.frames import ACTION_KINDS, ACTIONS, BARS, SECURITIES, SHARES, FrameSchema
+from market_assets.sources.frames import ACTION_KINDS, ACTIONS, ADJUSTED_CLOSES, BARS, SECURITIES, SHARES, FrameSchema
 
 if TYPE_CHECKING:
     from market_assets.sources.options import SourceContext, SourceOptions
@@ -137,6 +137,7 @@ class FetchResult:
         securities: SECURITY_COLUMNS, one row for each known security asked for. first_session and last_session are
             the listing as far as the source knows it (NaT: unknown, or still listed).
         shares: SHARES_COLUMNS effective in the asked range, and the last count before it.
+        adjusted_closes: ADJUSTED_CLOSE_COLUMNS, where the vendor gives its own adjusted close beside other prices.
         failures: symbols that could not be answered; such a symbol has no rows in `bars`.
         requests_made: calls to the vendor (HTTP requests, or files read).
         known_at: when the vendor showed this answer; None means now.
@@ -147,6 +148,7 @@ class FetchResult:
     actions: pd.DataFrame = field(default_factory=ACTIONS.empty)
     securities: pd.DataFrame = field(default_factory=SECURITIES.empty)
     shares: pd.DataFrame = field(default_factory=SHARES.empty)
+    adjusted_closes: pd.DataFrame = field(default_factory=ADJUSTED_CLOSES.empty)
     failures: tuple[SymbolFailure, ...] = ()
     requests_made: int = 0
     known_at: dt.datetime | None = None
@@ -158,6 +160,7 @@ class FetchResult:
             ("actions", ACTIONS),
             ("securities", SECURITIES),
             ("shares", SHARES),
+            ("adjusted_closes", ADJUSTED_CLOSES),
         )
         for name, schema in frames:
             object.__setattr__(self, name, schema.conform(getattr(self, name), self.origin))
@@ -261,7 +264,13 @@ class PriceSource(ABC):
 
     def _checked(self, result: FetchResult, request: FetchRequest) -> FetchResult:
         asked = set(request.names)
-        for name, date_column in (("bars", "session"), ("actions", "ex_date"), ("securities", ""), ("shares", "")):
+        for name, date_column in (
+            ("bars", "session"),
+            ("actions", "ex_date"),
+            ("securities", ""),
+            ("shares", ""),
+            ("adjusted_closes", "session"),
+        ):
             frame: pd.DataFrame = getattr(result, name)
             self._require_known(set(frame["symbol"].unique()) - asked, name, "symbols that were not asked for")
             self._require_known(set(frame["source"].unique()) - {self.name}, name, "another source's label")

@@ -31,7 +31,16 @@ from market_assets.sources.base import (
     unknown_symbol,
 )
 from market_assets.sources.files_options import FIELDS, FilesOptions
-from market_assets.sources.frames import ACTIONS, BAR_COLUMNS, BARS, SECURITIES, SHARES, FrameSchema
+from market_assets.sources.frames import (
+    ACTIONS,
+    ADJUSTED_CLOSE_COLUMNS,
+    ADJUSTED_CLOSES,
+    BAR_COLUMNS,
+    BARS,
+    SECURITIES,
+    SHARES,
+    FrameSchema,
+)
 from market_assets.sources.options import SourceContext, SourceOptions
 from market_assets.sources.tabular import BadCell, TableFormat, read_table
 
@@ -191,13 +200,16 @@ class FilesSource(PriceSource):
         origin: str,
         day: dt.date | None = None,
     ) -> FetchResult:
-        bars = self._bars(tables, failures)
         start, end = pd.Timestamp(request.start), pd.Timestamp(request.end)
+        rows = self._rows(tables, failures)
+        bars = rows[list(BAR_COLUMNS)]
+        adjusted = rows if "adjusted_close" in rows else ADJUSTED_CLOSES.empty()
         held = set(bars["symbol"].unique())
         symbols = [symbol for symbol in request.names if symbol in held]
         knowledge = self._options.knowledge
         return FetchResult(
             bars=bars[bars["session"].between(start, end)],
+            adjusted_closes=adjusted.loc[adjusted["session"].between(start, end), list(ADJUSTED_CLOSE_COLUMNS)],
             actions=self._actions_of(symbols, start, end),
             securities=self._securities_of(symbols, request, bars),
             shares=self._shares_of(symbols, start, end),
@@ -207,12 +219,13 @@ class FilesSource(PriceSource):
             origin=origin,
         )
 
-    def _bars(self, tables: list[pa.Table], failures: dict[str, SymbolFailure]) -> pd.DataFrame:
+    def _rows(self, tables: list[pa.Table], failures: dict[str, SymbolFailure]) -> pd.DataFrame:
+        """BAR_COLUMNS, and adjusted_close where the files have one."""
         import pyarrow as pa
 
         if not tables:
             return BARS.empty()
-        columns = list(FIELDS)
+        columns = [*FIELDS, *({"adjusted_close"} & set(self._options.mapping))]
         frame: pd.DataFrame = pa.concat_tables([table.select(columns) for table in tables]).to_pandas()
         if self._options.knowledge is not None and len(tables) > 1:
             vintage = pd.Series(range(len(tables))).repeat([len(table) for table in tables]).to_numpy()
@@ -220,7 +233,7 @@ class FilesSource(PriceSource):
             frame = frame[vintage == last]
         if failures:
             frame = frame[~frame["symbol"].isin(list(failures))]
-        return frame.assign(source=self.name, currency=self._options.currency)[list(BAR_COLUMNS)]
+        return frame.assign(source=self.name, currency=self._options.currency)
 
     def _actions_of(self, symbols: list[str], start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
         table = self._actions[self._actions["symbol"].isin(symbols) & (self._actions["ex_date"] >= start)]

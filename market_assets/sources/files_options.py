@@ -16,7 +16,7 @@ from market_assets.domain.adjustments import PriceBasis
 from market_assets.sources.options import SourceOptions
 
 FIELDS: Final = ("symbol", "session", "open", "high", "low", "close", "volume")
-"""Columns a bar file may hold, under the platform's names."""
+"""Columns of a bar, under the platform's names. A file may hold the vendor's adjusted close as well: map it."""
 
 SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
 
@@ -54,7 +54,8 @@ class FilesOptions(SourceOptions):
         file_name: name of a file with {symbol} or {date} in it: `{symbol}_data.csv`, `{date}.csv.gz`.
         file_date_format: strptime format of {date}.
         columns: platform column -> column in the file, where they differ. The symbol column may be left out with
-            {symbol} in the name, the session column with {date}.
+            {symbol} in the name, the session column with {date}. adjusted_close is the vendor's own fully adjusted
+            close beside other prices: dividends are held against it, nothing else.
         date_format: strptime format of the session column; None: ISO dates.
         delimiter, decimal_point: of CSV files.
         basis: price basis of all files.
@@ -68,9 +69,9 @@ class FilesOptions(SourceOptions):
     folder: Path
     file_name: str
     file_date_format: str = "%Y%m%d"
-    columns: dict[Literal["symbol", "session", "open", "high", "low", "close", "volume"], str | None] = Field(
-        default_factory=dict
-    )
+    columns: dict[
+        Literal["symbol", "session", "open", "high", "low", "close", "volume", "adjusted_close"], str | None
+    ] = Field(default_factory=dict)
     date_format: str | None = None
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     decimal_point: Literal[".", ","] = "."

@@ -168,7 +168,15 @@ SHARES: Final = FrameSchema(
     key=("symbol", "effective_date"),
 )
 
+ADJUSTED_CLOSES: Final = FrameSchema(
+    "adjusted closes",
+    {"symbol": "text", "session": "date", "source": "text", "adjusted_close": "number"},
+    key=("symbol", "session", "source"),
+)
+"""A vendor's own fully adjusted closes: evidence about its dividends, never stored and never a price."""
+
 BAR_COLUMNS: Final = tuple(BARS.columns)
+ADJUSTED_CLOSE_COLUMNS: Final = tuple(ADJUSTED_CLOSES.columns)
 ACTION_COLUMNS: Final = tuple(ACTIONS.columns)
 SECURITY_COLUMNS: Final = tuple(SECURITIES.columns)
 SHARES_COLUMNS: Final = tuple(SHARES.columns)

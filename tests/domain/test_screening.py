@@ -65,12 +65,20 @@ def test_zero_volume_is_a_session_without_trades():
     assert verdicts({"volume": 0.0}) == [""]
 
 
-def test_the_first_row_of_a_symbol_and_session_stands_and_the_others_are_held():
-    assert verdicts({}, {"close": 10.6}, {}, {"symbol": "B"}) == ["", "duplicate_row", "duplicate_row", ""]
+def test_of_equal_rows_one_stands_and_of_different_ones_none():
+    assert verdicts({}, {"close": 10.6}, {}, {"symbol": "B"}) == [
+        "conflicting_duplicate",
+        "conflicting_duplicate",
+        "duplicate_row",
+        "",
+    ]
+    assert verdicts({}, {}, {"symbol": "B"}) == ["", "duplicate_row", ""]
 
 
 def test_a_row_that_breaks_several_rules_is_held_under_the_first():
-    assert verdicts({}, {"close": -1.0, "volume": -1.0, "currency": "EUR"}) == ["", "duplicate_row"]
+    assert verdicts({}, {"close": -1.0, "volume": -1.0, "currency": "EUR"}) == ["", "non_positive_price"], (
+        "casts no doubt"
+    )
     assert verdicts({"close": -1.0, "volume": -1.0}) == ["non_positive_price"]
     assert list(RULES).index("not_a_session") < list(RULES).index("session_not_closed")
     assert verdicts({"session": pd.Timestamp("2024-01-13")}) == ["not_a_session"]
@@ -118,4 +126,4 @@ def test_verdicts_keep_the_index_of_the_bars():
         sessions_of={"XNYS": SESSIONS},
         closed_through={"XNYS": SESSIONS[-1]},
     )
-    assert verdict.to_dict() == {7: "", 3: "duplicate_row"}
+    assert verdict.to_dict() == {7: "", 3: "non_positive_price"}

@@ -223,6 +223,18 @@ def test_the_latest_answer_is_the_last_statement_of_each_bar(tmp_path: Path) -> 
     assert bars["close"].tolist() == [10.5 + n for n in range(9)] + [19.0]
 
 
+def test_the_vendors_adjusted_close_is_handed_over_beside_the_bars_when_it_is_mapped(tmp_path: Path) -> None:
+    (tmp_path / "A_data.csv").write_text(
+        "date,open,high,low,close,volume,Adj Close\n2020-01-02,10,11,9,10.5,100,10.1\n2020-01-03,10,11,9,10.5,100,\n"
+    )
+    request = FetchRequest((A,), dt.date(2020, 1, 2), dt.date(2020, 1, 3))
+    columns = {"session": "date", "adjusted_close": "Adj Close"}
+    answer = per_symbol(tmp_path, columns=columns).fetch(request)
+    assert "adjusted_close" not in answer.bars
+    assert answer.adjusted_closes["adjusted_close"].tolist() == [10.1, pytest.approx(float("nan"), nan_ok=True)]
+    assert per_symbol(tmp_path, columns={"session": "date"}).fetch(request).adjusted_closes.empty
+
+
 def test_a_vintage_that_no_longer_shows_a_bar_does_not_withdraw_it(tmp_path: Path) -> None:
     write_vintages(tmp_path)
     path = tmp_path / f"{SESSIONS[1]:%Y%m%d}.csv"
