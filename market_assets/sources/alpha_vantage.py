@@ -103,11 +103,11 @@ class AlphaVantageSource(BySymbolSource):
             return _rows(document[SERIES])
 
         # There is no range to ask for: what is not in the latest 100 rows is in the whole history.
-        rows = self._ask(function, symbol, series, outputsize="compact" if self._is_recent(question) else "full")
+        rows = self._ask(function, question, series, outputsize="compact" if self._is_recent(question) else "full")
         if self._adjusted:
             return rows, currency, None
-        dividends = self._ask("DIVIDENDS", symbol, _actions(symbol, "ex_dividend_date", "amount", "cash_dividend"))
-        splits = self._ask("SPLITS", symbol, _actions(symbol, "effective_date", "split_factor", "split"))
+        dividends = self._ask("DIVIDENDS", question, _actions(symbol, "ex_dividend_date", "amount", "cash_dividend"))
+        splits = self._ask("SPLITS", question, _actions(symbol, "effective_date", "split_factor", "split"))
         return Rows(rows.days, rows.bars, dividends + splits), currency, None
 
     def _is_recent(self, question: Question) -> bool:
@@ -115,9 +115,9 @@ class AlphaVantageSource(BySymbolSource):
         latest = self.context.last_closed(exchange)
         return len(self.context.sessions(exchange, question.first, latest)) <= COMPACT_SESSIONS
 
-    def _ask(self, function: str, symbol: str, read: Any, **params: str) -> Any:
-        query = {"function": function, "symbol": symbol, **params}
-        return self.client.ask(Call("/query", query, f"{symbol}, {function}"), read)
+    def _ask(self, function: str, question: Question, read: Any, **params: str) -> Any:
+        query = {"function": function, "symbol": question.symbol, **params}
+        return self.client.ask(Call("/query", query, f"{question.named}, {function}"), read)
 
 
 def notice(about: str, text: str) -> MarketError | None:

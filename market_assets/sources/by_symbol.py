@@ -111,6 +111,11 @@ class Question:
     sessions: pd.DatetimeIndex
 
     @property
+    def named(self) -> str:
+        """The security in messages: its symbol, and the vendor's if that differs."""
+        return self.symbol if self.symbol == self.ref.symbol else f"{self.ref.symbol} ({self.symbol})"
+
+    @property
     def first(self) -> dt.date:
         """First session."""
         return self.sessions[0].date()
@@ -199,7 +204,7 @@ class BySymbolSource(PriceSource):
     def without_history(self, question: Question) -> MarketError:
         """What it means that a vendor knows the symbol but has no bar of it at all: that it fails."""
         return SourceUnavailable(
-            f"{self.client.vendor}: {question.symbol}: an empty answer for {len(question.sessions)} sessions from "
+            f"{self.client.vendor}: {question.named}: an empty answer for {len(question.sessions)} sessions from "
             f"{question.first}, and no bar in its whole history. Ask again; if it persists, check symbol and exchange "
             "in the universe."
         )

@@ -137,7 +137,7 @@ class EodhdSource(BySymbolSource):
                 Call(
                     f"/api/eod/{question.symbol}",
                     {"from": first.isoformat(), "to": last.isoformat(), "period": "d", "fmt": "json"},
-                    f"{question.symbol}, {first} to {last}",
+                    f"{question.named}, {first} to {last}",
                     keep=self.context.keeps(question.ref.exchange, last),
                     depends_on=applied,
                     splittable=True,
@@ -161,13 +161,13 @@ class EodhdSource(BySymbolSource):
         with self._lock:
             if code not in self._lists:
                 self._lists[code] = self.client.ask(
-                    Call(f"/api/exchange-symbol-list/{code}", {"fmt": "json"}, f"{question.symbol}, symbols of {code}"),
+                    Call(f"/api/exchange-symbol-list/{code}", {"fmt": "json"}, f"{question.named}, symbols of {code}"),
                     lambda document: {str(row["Code"]): str(row["Currency"]) for row in document},
                 )
         known = self._lists[code].get(question.symbol.removesuffix(f".{code}"))
         if not known:
             raise SourceRejected(
-                f"EODHD: {question.symbol}: not among the symbols of {code}. Check symbol and exchange in the universe."
+                f"EODHD: {question.named}: not among the symbols of {code}. Check symbol and exchange in the universe."
             )
         return known
 
@@ -176,7 +176,7 @@ class EodhdSource(BySymbolSource):
         today = self.context.now().date()
         params = {"from": question.first.isoformat(), "to": today.isoformat(), "fmt": "json"}
         splits = self.client.ask(
-            Call(f"/api/splits/{question.symbol}", params, f"{question.symbol}, splits"),
+            Call(f"/api/splits/{question.symbol}", params, f"{question.named}, splits"),
             lambda document: tuple(Action(_date(row), "split", _ratio(row["split"])) for row in document),
         )
         return tuple(split for split in splits if split.ex_date <= today and split.value != 1.0)
@@ -184,7 +184,7 @@ class EodhdSource(BySymbolSource):
     def _dividends(self, question: Question, currency: str, splits: Sequence[Action]) -> list[Action]:
         params = {"from": question.first.isoformat(), "to": question.last.isoformat(), "fmt": "json"}
         keep = self.context.keeps(question.ref.exchange, question.last)
-        call = Call(f"/api/div/{question.symbol}", params, f"{question.symbol}, dividends", keep=keep)
+        call = Call(f"/api/div/{question.symbol}", params, f"{question.named}, dividends", keep=keep)
         return self.client.ask(call, lambda document: [_dividend(row, currency, splits) for row in document])
 
 

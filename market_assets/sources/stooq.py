@@ -102,7 +102,7 @@ class StooqSource(BySymbolSource):
         suffix, currency = EXCHANGES[question.ref.exchange]
 
         def prices(first: dt.date, last: dt.date) -> Rows:
-            about = f"{question.symbol}, {first} to {last}"
+            about = f"{question.named}, {first} to {last}"
             dates = {"d1": f"{first:%Y%m%d}", "d2": f"{last:%Y%m%d}"}
             return self.client.ask(
                 Call(
@@ -118,13 +118,13 @@ class StooqSource(BySymbolSource):
 
         rows = self.bars(question, prices)
         if suffix == ".us":
-            _require_cents(rows, question.symbol)
+            _require_cents(rows, question.named)
         return rows, currency, None
 
     def without_history(self, question: Question) -> MarketError:
         """Stooq says "No data" of an unknown symbol as of an empty range."""
         return SourceRejected(
-            f"Stooq: {question.symbol}: no data, neither from {question.first} nor in its whole history. Check symbol "
+            f"Stooq: {question.named}: no data, neither from {question.first} nor in its whole history. Check symbol "
             "and exchange in the universe."
         )
 
@@ -151,7 +151,8 @@ def _rows(text: str, about: str) -> Rows:
     header, *lines = list(csv.reader(text.strip().splitlines()))
     if header[:5] != ["Date", "Open", "High", "Low", "Close"] or header[5:] not in ([], ["Volume"]):
         raise ValueError(f"columns {','.join(header)}")
-    if lines and len(lines[-1]) < len(header):
+    # Each line ends with a newline, the last one too; a row cut within its last number looks whole otherwise.
+    if not text.endswith("\n") or (lines and len(lines[-1]) < len(header)):
         raise AnswerCutOff(f"Stooq: {about}: the answer is cut off in row {len(lines)}. Ask again.")
     if any(len(line) != len(header) for line in lines):
         raise ValueError(f"a row without the columns {','.join(header)}")
@@ -161,7 +162,7 @@ def _rows(text: str, about: str) -> Rows:
     return rows
 
 
-def _require_cents(rows: Rows, symbol: str) -> None:
+def _require_cents(rows: Rows, named: str) -> None:
     """Refuse US prices that were never quoted.
 
     Raises:
@@ -171,7 +172,7 @@ def _require_cents(rows: Rows, symbol: str) -> None:
     off = int((np.abs(close * 100 - np.rint(close * 100)) > 1e-3).sum())
     if off > max(2, OFF_CENTS_AT_MOST * len(close)):
         raise UnexpectedPayload(
-            f"Stooq: {symbol}: {off} of {len(close)} closes lie between the cents: the prices are adjusted, although "
+            f"Stooq: {named}: {off} of {len(close)} closes lie between the cents: the prices are adjusted, although "
             f"unadjusted ones were asked for (o={UNADJUSTED}), and Stooq sends no actions to undo it with. "
             "Use another source for it."
         )

@@ -83,7 +83,7 @@ class TiingoSource(BySymbolSource):
     def answer(self, question: Question) -> tuple[Rows, str, Mapping[str, Any] | None]:
         """See `BySymbolSource.answer`."""
         path = f"/tiingo/daily/{question.symbol}"
-        about = question.symbol
+        about = question.named
 
         def facts(document: Any) -> dict[str, Any]:
             return _facts(document, question)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from urllib.parse import SplitResult, parse_qs
 
-from vendor_listings import NAMES, Listing, ListingServer
+from vendor_listings import NAMES, ListingServer
 from vendor_stand_in import KEY, Asked, Reply
 
 
@@ -84,7 +85,7 @@ class AlphaVantageServer(ListingServer):
     def _time_series(self, asked: Asked, named: str, fault: str) -> Reply:
         full = asked.query.get("outputsize") == "full"
         listing = self.listings[asked.query["symbol"]]
-        rows = {} if fault == "no_rows" else self._series(listing, asked.endpoint.endswith("ADJUSTED"), full)
+        rows = {} if fault == "no_rows" else self._series(listing.symbol, asked.endpoint.endswith("ADJUSTED"), full)
         meta = {
             "1. Information": "Daily Prices (open, high, low, close) and Volumes",
             "2. Symbol": named,
@@ -94,8 +95,9 @@ class AlphaVantageServer(ListingServer):
         }
         return Reply.json({"Meta Data": meta, "Series" if fault == "wrong_shape" else "Time Series (Daily)": rows})
 
-    @staticmethod
-    def _series(listing: Listing, adjusted: bool, full: bool) -> dict[str, dict[str, str]]:
+    @functools.cache  # noqa: B019 - lives as long as the test module
+    def _series(self, symbol: str, adjusted: bool, full: bool) -> dict[str, dict[str, str]]:
+        listing = self.listings[symbol]
         bars = listing.bars.iloc[::-1] if full else listing.bars.iloc[::-1].head(100)
         splits, cash = dict(listing.events("split")), dict(listing.events("cash_dividend"))
         table = {}

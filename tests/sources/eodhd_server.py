@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from urllib.parse import SplitResult
 
@@ -59,21 +60,19 @@ class EodhdServer(ListingServer):
         ]
 
     def _bars(self, listing: Listing, first: str, last: str, fault: str) -> list[dict[str, Any]]:
-        bars = listing.between(first, last) if fault != "no_rows" else listing.bars.head(0)
+        chosen = [] if fault == "no_rows" else listing.between(first, last).to_dict("records")
+        splits = listing.events("split")
         return [
             {
                 "date": day,
                 **{name: json_number(row[name] * listing.unit) for name in NAMES[:4]},
                 "adjusted_close": json_number(row["close"] * listing.unit / 2),
-                "volume": json_number(round(row["volume"] * self._later(listing, day))),
+                "volume": round(row["volume"] * math.prod(ratio for ex_date, ratio in splits if ex_date > day)),
             }
-            for row in bars.to_dict("records")
-            for day in [f"{row['session']:%Y-%m-%d}"]
+            for row in chosen
+            for day in [row["session"].isoformat()[:10]]
         ]
 
     @staticmethod
     def _later(listing: Listing, day: str) -> float:
-        product = 1.0
-        for ex_date, ratio in listing.events("split"):
-            product *= ratio if ex_date > day else 1.0
-        return product
+        return math.prod(ratio for ex_date, ratio in listing.events("split") if ex_date > day)

@@ -49,7 +49,7 @@ class NseServer(StandIn):
         if f"{day:%Y-%m-%d}" not in self.days or not served:
             return Reply(404, b"<html><title>404 - Page not found</title></html>")
         rows = [] if fault == "no_rows" else self.days[f"{day:%Y-%m-%d}"]
-        day += pd.Timedelta(days=fault == "wrong_day")
+        day += pd.Timedelta(days=int(fault == "wrong_day"))
         write = _udiff if asked.endpoint == "udiff" else _legacy
         text = write(day, rows) if fault != "wrong_shape" else "A,B\n1,2\n"
         body = io.BytesIO()
