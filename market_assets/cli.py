@@ -53,11 +53,21 @@ def backfill(
         str | None, typer.Option("--assets", help="Asset selection, such as 'raw_prices+' or 'group:marts'.")
     ] = None,
     source: Annotated[str | None, typer.Option("--source", help="Ask only this one of the configured sources.")] = None,
+    symbols: Annotated[
+        str | None, typer.Option("--symbols", help="Ask only for these members of the universe, such as IBM,AAPL.")
+    ] = None,
+    provisional: Annotated[
+        bool,
+        typer.Option(
+            "--provisional",
+            help="Keep bars of the session in progress too, apart from final ones. Without other options: only that.",
+        ),
+    ] = False,
 ) -> None:
     """Materialize a range of sessions in one run, now, in this process. Without options: everything."""
     from market_assets.commands.backfill import run
 
-    raise typer.Exit(run(start and start.date(), end and end.date(), assets, source))
+    raise typer.Exit(run(start and start.date(), end and end.date(), assets, source, symbols, provisional))
 
 
 @app.command()

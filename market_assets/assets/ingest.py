@@ -11,7 +11,6 @@ from dagster import (
     AssetSpec,
     DailyPartitionsDefinition,
     MaterializeResult,
-    MetadataValue,
     ResourceParam,
     multi_asset,
 )
@@ -19,6 +18,7 @@ from dagster import (
 from lineage.facts import COLUMN_SCHEMA, TABLE_NAME, tables_metadata
 from market_assets import plots
 from market_assets.assets.columns import column_schema
+from market_assets.assets.ingest_metadata import of_table, on_every_partition, on_last_partition
 from market_assets.assets.results import partitioned_result, write_metadata
 from market_assets.ingestion import IngestReport, ingest
 from market_assets.partitions import run_range
@@ -42,10 +42,15 @@ RAW_PRICES, CORPORATE_ACTIONS, SECURITIES = "raw_prices", "corporate_actions", "
 REFERENCE_TABLES = tuple(
     table.qualified for table in (SHARES_OUTSTANDING, UNIVERSE_MEMBER, TRADING_SESSION, SOURCE_PRIORITY)
 )
-SHOWN_FAILURES = 50
 
 SOURCE_TAG = "market/source"
 """Run tag that names the one source to ask, instead of the configured chain."""
+
+SYMBOLS_TAG = "market/symbols"
+"""Run tag: the members of the universe to ask for, separated by commas, instead of all."""
+
+PROVISIONAL_TAG = "market/provisional"
+"""Run tag, any value: keep the bars of the session in progress as well, in raw.provisional_bar."""
 
 
 def build_ingest(partitions: DailyPartitionsDefinition, sessions_per_run: int | None = None) -> AssetsDefinition:
@@ -85,23 +90,28 @@ def build_ingest(partitions: DailyPartitionsDefinition, sessions_per_run: int | 
     ) -> Iterator[MaterializeResult[Any]]:
         selected = {key.to_user_string() for key in context.selected_asset_keys}
         warm_up_for(context, platform)
+        tags = context.run.tags
         with classified_errors(context):
             report = ingest(
                 platform,
                 *_range(context, platform),
                 run_id=context.run.run_id,
-                only_source=context.run.tags.get(SOURCE_TAG),
+                only_source=tags.get(SOURCE_TAG),
+                symbols=tags[SYMBOLS_TAG].split(",") if SYMBOLS_TAG in tags else None,
+                provisional=PROVISIONAL_TAG in tags,
                 write=selected,
             )
         if RAW_PRICES in selected:
             yield _raw_prices(context, platform, report)
         if CORPORATE_ACTIONS in selected:
-            yield MaterializeResult(asset_key=CORPORATE_ACTIONS, metadata=write_metadata(report.actions))
+            yield MaterializeResult(asset_key=CORPORATE_ACTIONS, metadata=of_table(report, "actions"))
         if SECURITIES in selected:
             yield MaterializeResult(
                 asset_key=SECURITIES,
                 metadata={
+                    **of_table(report, "securities"),
                     **write_metadata(report.securities + report.reference),
+                    "share_counts_received": report.rows_received["shares"],
                     "share_counts_written": report.shares.versions_written,
                 },
             )
@@ -130,28 +140,11 @@ def _range(context: AssetExecutionContext, platform: Platform) -> tuple[date, da
 
 
 def _raw_prices(context: AssetExecutionContext, platform: Platform, report: IngestReport) -> MaterializeResult[Any]:
-    failed = MetadataValue.md(
-        "\n".join(
-            ["| symbol | error | cause |", "|---|---|---|"]
-            + [f"| {f.symbol} | {f.error} | {f.cause} |" for f in report.failures[:SHOWN_FAILURES]]
-        )
-    )
     return partitioned_result(
         context,
         RAW_PRICES,
         report.bars_by_session,
-        every={
-            **write_metadata(report.bars),
-            "rows_received": report.received,
-            "rows_quarantined": sum(report.quarantined.values()),
-            "symbols_missing": len(report.failures),
-            "sources": ", ".join(sorted(report.bars_by_source)) or "none",
-        },
-        last={
-            "bars_by_source": dict(report.bars_by_source),
-            "quarantined_by_rule": dict(report.quarantined),
-            "vendor_requests": report.requests,
-            **({"failures": failed} if report.failures else {}),
-        },
+        every=on_every_partition(report),
+        last=on_last_partition(report),
         figure=plots.coverage(coverage_by_month(platform.warehouse_url, *run_range(context))),
     )

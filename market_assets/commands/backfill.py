@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from dagster import DagsterEventType, DagsterInstance
 from rich.markup import escape
 
+from market_assets.assets.ingest import PROVISIONAL_TAG, RAW_PRICES, SOURCE_TAG, SYMBOLS_TAG
 from market_assets.commands.console import console, progress_bar, table
-from market_assets.errors import ConfigError
+from market_assets.errors import ConfigError, InputError
 from market_assets.resources import Platform
 from market_assets.runs import RunOutcome, close_abandoned, execute, partition_range, selected_assets
 from market_assets.settings import dagster_home
@@ -35,18 +36,40 @@ SUMMARY_TABLES = (
 )
 
 
-def run(start: date | None, end: date | None, assets: str | None, source: str | None) -> int:
-    """Materialize [start, end] and print a summary; exit code 0 when the run succeeded."""
+def run(
+    start: date | None,
+    end: date | None,
+    assets: str | None,
+    source: str | None,
+    symbols: str | None = None,
+    provisional: bool = False,
+) -> int:
+    """Materialize [start, end] and print a summary; exit code 0 when the run succeeded.
+
+    Args:
+        start: first session; None = the first partition.
+        end: last session; None = the last partition.
+        assets: asset selection; None = all.
+        source: the one source to ask; None = the chain.
+        symbols: members of the universe to ask for, separated by commas; None = all.
+        provisional: keep bars of the session in progress. Without a range and a selection: those, and the newest
+            session of raw_prices, which a session in progress has no partition beside.
+    """
     began = time.monotonic()
     os.environ.setdefault("DAGSTER_HOME", str(dagster_home()))
     with progress_bar() as progress:
         platform = Platform(progress=progress)
         _require_source(platform, source)
+        tags = {**({SOURCE_TAG: source} if source else {}), **({PROVISIONAL_TAG: "true"} if provisional else {})}
+        if symbols:
+            tags[SYMBOLS_TAG] = _members(platform, symbols)
         url = platform.warehouse_url
         from market_assets.definitions import build_definitions
 
         definitions = build_definitions(platform)
         first, last = partition_range(definitions, start, end)
+        if provisional and start is end is None:
+            first, assets = last, assets or RAW_PRICES
         with DagsterInstance.get() as instance:
             for run_id in close_abandoned(instance):
                 console.print(f"run {run_id[:8]} was killed before it ended; marked as failed")
@@ -58,7 +81,7 @@ def run(start: date | None, end: date | None, assets: str | None, source: str | 
                 start=first,
                 end=last,
                 selection=assets,
-                tags={"market/source": source} if source else None,
+                tags=tags,
                 on_event=_step_progress(platform, definitions, assets),
             )
             delivered = _deliver_lineage(platform, definitions, instance)
@@ -71,6 +94,16 @@ def _require_source(platform: Platform, name: str | None) -> None:
     labels = [source.label for source in platform.config.sources]
     if name is not None and name not in labels:
         raise ConfigError("no such source", file=str(platform.config.file), key="sources", value=name, allowed=labels)
+
+
+def _members(platform: Platform, symbols: str) -> str:
+    """The value of the run tag for `symbols`; refuses one that is not in the universe."""
+    names = sorted({name.strip() for name in symbols.split(",") if name.strip()})
+    unknown = sorted(set(names) - set(platform.universe.symbols))
+    if unknown or not names:
+        file = platform.config.beside(platform.config.universe)
+        raise InputError(f"--symbols {symbols}: not in {file}: {', '.join(unknown) or 'no symbol is named'}")
+    return ",".join(names)
 
 
 def _step_progress(
