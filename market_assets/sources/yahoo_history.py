@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from market_assets.errors import SourceUnavailable
+from market_assets.errors import AnswerCutOff, SourceUnavailable, TimedOut
 from market_assets.fetching.cache import cache_key
 from market_assets.fetching.ranges import Window, walk
 from market_assets.sources.options import SourceContext
@@ -177,7 +177,11 @@ class _Walk:
                 require_recent(question.symbol, history, QUARTER, last)
                 return history
 
-            history = self._context.guard.call(f"Yahoo: {question.symbol} splits after {last}", ask)
+            try:
+                history = self._context.guard.call(f"Yahoo: {question.symbol} splits after {last}", ask)
+            except (TimedOut, AnswerCutOff) as error:
+                # Not about the range that is being walked: a smaller one would not help.
+                raise SourceUnavailable(str(error)) from error
             self._keep(key, history.body)
         return tuple(event for event in history.events if event.kind == "split" and event.day >= np.datetime64(start))
 
