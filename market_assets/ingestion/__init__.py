@@ -4,8 +4,11 @@
     requests.py   which symbols are asked for, in which pieces
     chain.py      which source is asked, and which next when it cannot answer
     judging.py    the rules a bar passes before it is stored, in order: here further rules are added
+    reconciling.py  the last of them: what other sources say of the same session
+    answer.py     what is judged and stored: one answer of one source
     store.py      one answer into the warehouse, in one transaction
-    reference.py  universe, trading sessions and source priorities of the configuration
+    agreement.py  how often each source agrees with the others
+    reference.py  universe, trading sessions, exchanges and source priorities of the configuration
     report.py     what one ingestion did
 
 Nothing here knows Dagster: `market_assets.assets.ingest` calls `ingest` and turns the report into metadata.

@@ -4,80 +4,65 @@
     as traded     conversion with the vendor's own actions
     JUDGES        further rules on as-traded bars, each for the rows that passed those before it
 
-A judge is one function in JUDGES, with the meaning of its rules in REASONS. It names, for each row it holds back, the
-rule that is broken; the row is then written to quarantine instead of raw.price_bar. It may read and write through
+A judge is one function in JUDGES. It names, for each row it holds back, the rule that is broken, why, and the repaired
+row where it knows one; the row is then written to quarantine instead of raw.price_bar. It may read and write through
 `answer.writer`, in the transaction that stores the answer. Does not belong here: the rules themselves, which are pure
 functions in `market_assets.domain`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pandas as pd
 
 from market_assets.domain.adjustments import to_as_traded
 from market_assets.domain.screening import RULES, screen
-from market_assets.sources.base import FetchResult, PriceSource
-
-if TYPE_CHECKING:
-    from market_assets.resources import Platform
-    from market_assets.warehouse.versions import VersionedWriter
+from market_assets.ingestion.answer import Answer
+from market_assets.ingestion.reconciling import reconciled
+from market_assets.sources.frames import BARS
 
 DECIMALS = 6
 """Prices converted back to as traded are rounded to this many decimals: a vendor's adjusted floats change in their last
 digits with every split, which is no restatement."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One answer of one source, on its way into the warehouse.
+HELD = ["rule", "reason", "candidate", "proposal"]
+"""Columns of rows held back: the rule, the reason for a person, the row as it would be stored and its repair (a mapping
+in the columns of raw.price_bar, or None)."""
 
-    Attributes:
-        platform: configuration, universe, calendars and warehouse.
-        source: who answered.
-        result: bars as sent, actions, security facts.
-        writer: open transaction that will store the answer.
-        run_id: of the run that asked.
-        provisional: the bars are those of a session in progress: they are screened, no further rule is for them.
-    """
+Judge = Callable[[Answer, pd.DataFrame], pd.DataFrame]
+"""(answer, as-traded bars that passed so far) -> rule, reason, proposal of the rows it holds back, on their index."""
 
-    platform: Platform
-    source: PriceSource
-    result: FetchResult
-    writer: VersionedWriter
-    run_id: str
-    provisional: bool = False
-
-
-Judge = Callable[[Answer, pd.DataFrame], pd.Series]
-"""(answer, as-traded bars that passed so far) -> rule each row breaks, "" for a row that may be stored; same index."""
-
-JUDGES: tuple[Judge, ...] = ()
+JUDGES: tuple[Judge, ...] = (reconciled,)
 """Plausibility, then reconciliation with other sources."""
 
-REASONS: Mapping[str, str] = {**RULES}
-"""Rule -> what it means, for every rule a row can be held under."""
 
-
-def judge(answer: Answer) -> tuple[pd.DataFrame, pd.Series]:
+def judge(answer: Answer) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Let the bars of an answer pass all rules.
 
     Returns:
-        Bars that may be stored, as traded (BAR_COLUMNS); and the rule each row of `result.bars` breaks ("" = none), on
+        Bars that may be stored, as traded (BAR_COLUMNS); and the columns HELD for every other row of `result.bars`, on
         its index.
     """
     bars, basis = answer.result.bars, answer.source.basis
     verdict = screened(answer)
+    broken = verdict[verdict != ""]
+    held = [pd.DataFrame({"rule": broken, "reason": broken.map(dict(RULES)), "candidate": None, "proposal": None})]
     good = bars[verdict == ""]
     good = to_as_traded(good, answer.result.actions, basis, decimals=None if basis == "as_traded" else DECIMALS)
-    for rule_of in () if answer.provisional else JUDGES:
-        found = rule_of(answer, good)
-        verdict.loc[found.index] = found
-        good = good[found == ""]
-    return good, verdict
+    for judges in () if answer.provisional else JUDGES:
+        found = judges(answer, good)
+        if len(found):
+            held.append(found.assign(candidate=records(good.loc[found.index]))[HELD])
+            good = good.drop(index=found.index)
+    return good, pd.concat([part for part in held if len(part)]) if any(map(len, held)) else held[0]
+
+
+def records(bars: pd.DataFrame) -> pd.Series:
+    """Each row as a mapping in the columns of raw.price_bar, sessions as text, on the index of `bars`."""
+    rows = bars[list(BARS.columns)].assign(session=bars["session"].dt.strftime("%Y-%m-%d")).to_dict("records")
+    return pd.Series(rows, index=bars.index, dtype="object")
 
 
 def screened(answer: Answer) -> pd.Series:

@@ -22,7 +22,8 @@ class IngestReport:
         received: bars the sources sent, those of a session in progress included.
         bars, actions, securities, shares: what the writes did.
         rows_received: table -> rows the sources sent for it, beside bars.
-        reference: what the writes of universe, trading sessions and source priorities did.
+        reference: what the writes of universe, trading sessions, exchanges and source priorities did.
+        agreement: what the write of quality.source_agreement did.
         provisional: what the writes of bars of a session in progress did; withdrawn = final bars took their place.
         quarantined: rule -> rows held back.
         failures: symbols no source could answer, with the last cause.
@@ -43,6 +44,7 @@ class IngestReport:
     shares: WriteResult = field(default_factory=WriteResult)
     rows_received: Counter[str] = field(default_factory=Counter)
     reference: WriteResult = field(default_factory=WriteResult)
+    agreement: WriteResult = field(default_factory=WriteResult)
     provisional: WriteResult = field(default_factory=WriteResult)
     quarantined: Counter[str] = field(default_factory=Counter)
     failures: list[SymbolFailure] = field(default_factory=list)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from market_assets.errors import SessionNotClosed, SourceUnavailable, TerminalError
 from market_assets.ingestion import checkpoints
+from market_assets.ingestion.agreement import note_agreement
 from market_assets.ingestion.chain import Reply, ask, open_questions
 from market_assets.ingestion.lookback import first_stored_session, with_lookback
 from market_assets.ingestion.provisional import wanted_in_progress
@@ -86,6 +87,9 @@ class _Ingestion:
         failed = self._history(wanted, start) if wanted else 0
         if provisional and "raw_prices" in self._write:
             self._in_progress()
+        if "raw_prices" in self._write:
+            first = min(start, report.reread_from or start)
+            report.agreement = through_restarts(lambda: note_agreement(platform, first, end, run_id=self._run_id))
         if self._symbols is not None:
             report.bars_by_session = _stored_bars(platform, start, end)
         report.bars_by_session = Counter(

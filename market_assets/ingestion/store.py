@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from market_assets.domain.sessions import rows_by_session
-from market_assets.ingestion.judging import REASONS, Answer, judge
+from market_assets.ingestion.answer import Answer
+from market_assets.ingestion.judging import judge
 from market_assets.ingestion.provisional import withdraw_replaced
 from market_assets.ingestion.report import IngestReport
 from market_assets.ingestion.restated import restated_now
@@ -28,6 +29,7 @@ from market_assets.warehouse.tables import (
     VersionedTable,
 )
 from market_assets.warehouse.versions import WriteResult, transaction
+from quality.quarantine import as_json
 
 if TYPE_CHECKING:
     from market_assets.ingestion.chain import Reply
@@ -58,10 +60,10 @@ def store(
     with transaction(platform.warehouse_url, run_id) as writer:
         if reply.result is not None:
             part.requests = reply.result.requests_made
-            answer = Answer(platform, reply.source, reply.result, writer, run_id, provisional)
-            good, verdict = judge(answer)
+            answer = Answer(platform, reply.source, reply.result, writer, run_id, "raw_prices" in write, provisional)
+            good, held = judge(answer)
             if "raw_prices" in write:
-                _store_bars(answer, good, verdict, part)
+                _store_bars(answer, good, held, part)
             if not provisional:
                 _store_facts(answer, write, part)
                 part.bars_by_session = Counter(rows_by_session(good))
@@ -72,8 +74,7 @@ def store(
     return part
 
 
-def _store_bars(answer: Answer, good: pd.DataFrame, verdict: pd.Series, part: IngestReport) -> None:
-    broken = verdict[verdict != ""]
+def _store_bars(answer: Answer, good: pd.DataFrame, held: pd.DataFrame, part: IngestReport) -> None:
     table = PROVISIONAL_BAR if answer.provisional else PRICE_BAR
     part.received = len(answer.result.bars)
     result = answer.writer.write(table, good[list(BARS.columns)], known_at=answer.result.known_at)
@@ -84,8 +85,8 @@ def _store_bars(answer: Answer, good: pd.DataFrame, verdict: pd.Series, part: In
         part.provisional = WriteResult(withdrawn=withdraw_replaced(answer.writer, good))
         if part.bars.restated:
             part.restated = restated_now(answer.writer)
-    part.quarantined.update(broken)
-    _quarantine(answer, table, answer.result.bars.loc[broken.index], broken)
+    part.quarantined.update(held["rule"])
+    _quarantine(answer, table, held)
 
 
 def _store_facts(answer: Answer, write: Collection[str], part: IngestReport) -> None:
@@ -101,27 +102,28 @@ def _store_facts(answer: Answer, write: Collection[str], part: IngestReport) -> 
             setattr(part, name, answer.writer.write(table, frame, known_at=result.known_at))
 
 
-def _quarantine(answer: Answer, table: VersionedTable, held: pd.DataFrame, rules: pd.Series) -> None:
+def _quarantine(answer: Answer, table: VersionedTable, held: pd.DataFrame) -> None:
     """Keep rows that cannot be stored, with the rule they break and the row as it came."""
     if held.empty:
         return
-    raw = [
-        json.dumps({name: _as_sent(value) for name, value in row.items()})
-        for row in held.astype(object).where(held.notna(), None).to_dict("records")
-    ]
+    sent = answer.result.bars.loc[held.index]
+    raw = sent.astype(object).where(sent.notna(), None).to_dict("records")
     rows = pd.DataFrame(
         {
             "table_name": table.qualified,
-            "rule": rules.to_numpy(),
-            "symbol": held["symbol"].to_numpy(),
-            "session": held["session"].to_numpy(),
-            "source": held["source"].to_numpy(),
-            "raw_row": raw,
-            "reason": [REASONS[rule] for rule in rules],
+            "rule": held["rule"].to_numpy(),
+            "symbol": sent["symbol"].to_numpy(),
+            "session": sent["session"].to_numpy(),
+            "source": sent["source"].to_numpy(),
+            "raw_row": [json.dumps({name: _as_sent(value) for name, value in row.items()}) for row in raw],
+            "reason": held["reason"].to_numpy(),
+            "candidate": pd.Series([as_json(row) for row in held["candidate"]], dtype="str"),
+            "proposal": pd.Series([as_json(row) for row in held["proposal"]], dtype="str"),
             "run_id": answer.run_id,
         }
     )
-    answer.writer.append("quality.quarantine", rows, {"session": "date", "raw_row": "jsonb"})
+    casts = {"session": "date", "raw_row": "jsonb", "candidate": "jsonb", "proposal": "jsonb"}
+    answer.writer.append("quality.quarantine", rows, casts)
 
 
 def _as_sent(value: object) -> object:

@@ -106,8 +106,7 @@ class VersionedWriter:
         arrow = to_arrow(table, frame)
         stage = f"stage_{self._stages}"
         self._stages += 1
-        self._cursor.execute(f"select pg_advisory_xact_lock(hashtextextended('{table.qualified}', 0))")
-        self._cursor.fetchall()
+        self.lock(table)
         if known_at is None:
             self._cursor.execute(
                 "select clock_timestamp()"
@@ -137,6 +136,24 @@ class VersionedWriter:
         self._execute(f"drop table {stage}")
         return WriteResult(arrow.num_rows, inserted - restated, restated, arrow.num_rows - inserted, withdrawn)
 
+    def withdraw(self, table: VersionedTable, frame: pd.DataFrame, *, known_at: datetime | None = None) -> int:
+        """Close the current versions that equal rows of `frame`, older than `known_at`; returns how many.
+
+        Args:
+            table: where.
+            frame: as in `write`.
+            known_at: aware moment from which they are no longer known; None = now.
+        """
+        arrow = to_arrow(table, frame)
+        stage = f"stage_{self._stages}"
+        self._stages += 1
+        self.lock(table)
+        self._cursor.adbc_ingest(stage, arrow, mode="create", temporary=True)
+        equal = f"{_same_key(table)} and not ({_values_differ(table)}) and c.known_from < $1"
+        closed = self._close(table, known_at or self._scalar("select clock_timestamp()"), equal, f"from {stage} s")
+        self._execute(f"drop table {stage}")
+        return closed
+
     def append(self, table: str, frame: pd.DataFrame, casts: Mapping[str, str]) -> None:
         """Insert rows into a table that is not versioned, in the same transaction; rows already there are skipped.
 
@@ -158,6 +175,11 @@ class VersionedWriter:
         )
         self._execute(f"insert into {table} ({columns}) select {values} from {stage} on conflict do nothing")  # noqa: S608
         self._execute(f"drop table {stage}")
+
+    def lock(self, table: VersionedTable) -> None:
+        """Wait for other writers of `table`; until the end of this transaction nobody else writes it."""
+        self._cursor.execute(f"select pg_advisory_xact_lock(hashtextextended('{table.qualified}', 0))")
+        self._cursor.fetchall()
 
     def read(self, query: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
         """Rows of `query` ($1, $2, ... for parameters) as this transaction sees them."""
