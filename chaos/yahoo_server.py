@@ -67,15 +67,22 @@ class Listing:
     unit: float = 1.0
     name: str = "Example Inc."
     instrument: str = "EQUITY"
+    _shown: tuple[Any, Any, Any] = field(default=(None, None, None), init=False, repr=False, compare=False)
+
+    def shown(self) -> pd.DataFrame:
+        """Bars as Yahoo shows them, split-adjusted and with their `stamp`. Worked out again only for other frames."""
+        bars, actions, shown = self._shown
+        if bars is not self.bars or actions is not self.actions:
+            named = {"symbol": self.symbol}
+            shown = adjust(self.bars.assign(**named), self.actions.assign(**named), dividends=False)
+            shown = shown.assign(stamp=self.stamps(shown["session"]))
+            self._shown = (self.bars, self.actions, shown)
+        return shown
 
     def stamps(self, days: pd.Series) -> pd.Series:
         """Opening moment of each session, in seconds since 1970."""
         opens = days + pd.Timedelta(hours=self.opens.hour, minutes=self.opens.minute)
         return opens.dt.tz_localize(self.timezone).dt.as_unit("s").astype("int64")
-
-    def stamp(self, day: pd.Timestamp) -> int:
-        """Opening moment of one session."""
-        return int(self.stamps(pd.Series([day])).iloc[0])
 
 
 @dataclass
@@ -94,6 +101,7 @@ class YahooServer:
         listings: securities by Yahoo symbol; may be changed while it runs.
         requests: requests served, by endpoint (chart, crumb, cookie, other).
         asked: symbol -> chart requests.
+        moments: time.monotonic() of each chart request.
         injected: fault -> times it was injected.
         latency: seconds before each answer.
         delay: seconds that the fault `slow` adds before the answer, `slow_body` in the middle of it.
@@ -104,6 +112,7 @@ class YahooServer:
         self.listings = {listing.symbol: listing for listing in listings}
         self.requests: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
+        self.moments: list[float] = []
         self.injected: Counter[str] = Counter()
         self.latency, self.delay = latency, 2.0
         self.in_flight_at_most = 0
@@ -159,8 +168,8 @@ class YahooServer:
     def forget(self) -> None:
         """Forget what was asked and injected so far."""
         with self._lock:
-            for counter in (self.requests, self.asked, self.injected):
-                counter.clear()
+            for kept in (self.requests, self.asked, self.injected, self.moments):
+                kept.clear()
 
     def fault_of(self, path: str, symbol: str) -> _Fault | None:
         """The fault this request meets; counted when it does."""
@@ -185,6 +194,7 @@ class YahooServer:
                 self.requests[path] += 1
                 if symbol:
                     self.asked[symbol] += 1
+                    self.moments.append(time.monotonic())
             if path == CHART:
                 self._in_flight += 1 if begin else -1
                 self.in_flight_at_most = max(self.in_flight_at_most, self._in_flight)
@@ -194,8 +204,7 @@ class YahooServer:
         listing = self.listings.get(symbol)
         if listing is None or fault == "not_found":
             return 404, _error("Not Found", "No data found, symbol may be delisted")
-        bars = adjust(listing.bars.assign(symbol=symbol), listing.actions.assign(symbol=symbol), dividends=False)
-        bars = bars.assign(stamp=listing.stamps(bars["session"]))
+        bars = listing.shown()
         first = int(bars["stamp"].iloc[0]) if len(bars) else None
         latest = int(bars["stamp"].iloc[-1]) if len(bars) else None
         if "range" in query:
@@ -246,10 +255,10 @@ def _events(listing: Listing, start: int, end: int) -> dict[str, Any]:
     events: dict[str, Any] = {"dividends": {}, "splits": {}, "capitalGains": {}}
     actions = listing.actions
     splits = actions[actions["kind"] == "split"]
-    for action in actions.to_dict("records"):
-        stamp = listing.stamp(action["ex_date"])
-        if not start <= stamp < end:
-            continue
+    stamps = listing.stamps(actions["ex_date"])
+    told = actions.assign(stamp=stamps)[(stamps >= start) & (stamps < end)]
+    for action in told.to_dict("records"):
+        stamp = action["stamp"]
         if action["kind"] == "split":
             ratio = action["value"]
             numerator, denominator = (ratio, 1.0) if ratio >= 1 else (1.0, 1.0 / ratio)
