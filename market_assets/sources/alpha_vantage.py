@@ -40,6 +40,7 @@ EXCHANGES: Final = {"XNYS": "", "XNAS": "", "XETR": ".DEX", "XTSE": ".TRT", "XBO
 line trades in pence, pounds or dollars."""
 CURRENCIES: Final = {"XETR": "EUR", "XTSE": "CAD", "XBOM": "INR", "XSHG": "CNY"}
 
+NEW_YORK: Final = ("US/Eastern", "America/New_York")
 SERIES: Final = "Time Series (Daily)"
 COMPACT_SESSIONS: Final = 95
 """Sessions that outputsize=compact is sure to reach back; it answers with the latest 100 rows. The whole history is a
@@ -99,7 +100,10 @@ class AlphaVantageSource(BySymbolSource):
         function = "TIME_SERIES_DAILY_ADJUSTED" if self._adjusted else "TIME_SERIES_DAILY"
 
         def series(document: Any) -> Rows:
-            require_symbol("Alpha Vantage", symbol, document["Meta Data"]["2. Symbol"])
+            facts = document["Meta Data"]
+            require_symbol("Alpha Vantage", symbol, facts["2. Symbol"])
+            if currency == "USD" and facts["5. Time Zone"] not in NEW_YORK:
+                raise ValueError(f"dates in {facts['5. Time Zone']} instead of {NEW_YORK[0]}")
             return _rows(document[SERIES])
 
         # There is no range to ask for: what is not in the latest 100 rows is in the whole history.
@@ -175,6 +179,8 @@ def _actions(symbol: str, date_field: str, value_field: str, kind: str) -> Any:
     """Reader of the answers of DIVIDENDS and SPLITS; an event without a date or an amount is no event yet ("None")."""
 
     def read(document: Any) -> tuple[Action, ...]:
+        if document == {}:
+            return ()  # it keeps no events of this security
         require_symbol("Alpha Vantage", symbol, document["symbol"])
         known = [
             (row[date_field], number(row[value_field])) for row in document["data"] if str(row[date_field]) != "None"

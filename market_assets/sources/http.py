@@ -92,7 +92,7 @@ class HttpClient:
         source: name of the source, for cache keys.
         endpoint: address that paths are appended to.
         context: guard and cache.
-        timeout: seconds for a whole answer, from the connection to the last byte.
+        timeout: seconds for a whole answer; one that stalls at the end takes up to twice as long.
         key: the vendor's key, None when it wants none.
         headers: sent with each request.
         notice: reads what the vendor says instead of an answer, which some send with status 200. Given the question and
@@ -301,7 +301,8 @@ class HttpClient:
             403: key,
             404: "Check symbol and exchange in the universe.",
         }
-        return SourceRejected(f"{where}: {said!r}. {remedy.get(status, f'Check the options of {self.source}.')}")
+        told = f"{where}: {said!r}. {remedy.get(status, f'Check the options of {self.source}.')}"
+        return SourceRejected(told, unknown=status == 404)
 
 
 def retry_after(value: str) -> float | None:

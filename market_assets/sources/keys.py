@@ -73,11 +73,12 @@ def redacted(text: str, secrets: Collection[str]) -> str:
 
 
 def keep_out_of_logs(secrets: Collection[str]) -> None:
-    """Mask `secrets` in the log of urllib3, which shows each address with its query at level DEBUG."""
+    """Mask `secrets` in the logs of urllib3, which show addresses with their query at level DEBUG."""
     _redaction.secrets |= set(secrets)
-    logger = logging.getLogger("urllib3.connectionpool")
-    if _redaction not in logger.filters:
-        logger.addFilter(_redaction)
+    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+        logger = logging.getLogger(name)
+        if _redaction not in logger.filters:
+            logger.addFilter(_redaction)
 
 
 class _Redaction(logging.Filter):

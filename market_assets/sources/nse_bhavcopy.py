@@ -103,6 +103,7 @@ class NseBhavcopySource(PriceSource):
         """Nothing is asked yet."""
         self.name, self._options, self._context = name, options, context
         self.provides = Coverage(frozenset({EXCHANGE}), first_session=FIRST_SESSION)
+        self._newest: tuple[dt.date, _Day] | None = None
         self._client = HttpClient(
             "NSE",
             name,
@@ -167,13 +168,16 @@ class NseBhavcopySource(PriceSource):
         return file, self._client.spent()
 
     def _latest(self, closed: dt.date) -> tuple[_Day, int]:
-        """The newest file that exists, and the requests made."""
+        """The newest file that exists, and the requests made. Kept: a backfill asks for it with every window."""
+        if self._newest is not None and self._newest[0] == closed:
+            return self._newest[1], 0
         sessions: list[dt.date] = self._context.sessions(EXCHANGE, closed - dt.timedelta(days=21), closed).date.tolist()
         requests = 0
         for day in reversed(sessions[-_LOOKBACK_SESSIONS:]):
             file, count = self._day(day)
             requests += count
             if file is not None:
+                self._newest = (closed, file)
                 return file, requests
         raise SourceUnavailable(
             f"NSE: no bhavcopy of the {_LOOKBACK_SESSIONS} sessions up to {closed}. Ask again later."

@@ -55,6 +55,8 @@ class AlphaVantageServer(ListingServer):
             return Reply.json(said)
         listing = self.listings[asked.query["symbol"]]
         named = "WRONG" if fault == "wrong_symbol" else listing.symbol
+        if fault == "no_events":
+            return Reply.json({})
         if asked.endpoint == "DIVIDENDS":
             dated = listing.events("cash_dividend")[::-1]
             rows = [
@@ -91,7 +93,7 @@ class AlphaVantageServer(ListingServer):
             "2. Symbol": named,
             "3. Last Refreshed": max(rows, default=""),
             "4. Output Size": "Full size" if full else "Compact",
-            "5. Time Zone": "US/Eastern",
+            "5. Time Zone": "Asia/Tokyo" if fault == "wrong_timezone" else "US/Eastern",
         }
         return Reply.json({"Meta Data": meta, "Series" if fault == "wrong_shape" else "Time Series (Daily)": rows})
 

@@ -101,6 +101,18 @@ class TestAlphaVantage(VendorContract):
         assert outcome.error == "UnexpectedPayload"
         assert "asked for IBM, answered for WRONG" in outcome.cause
 
+    def test_dates_of_another_zone_are_refused(self, server: AlphaVantageServer) -> None:
+        server.inject("wrong_timezone")
+        outcome = outcome_of(self.build(server), FetchRequest((IBM,), *FEW))
+        assert outcome.error == "UnexpectedPayload"
+        assert "dates in Asia/Tokyo instead of US/Eastern" in outcome.cause
+
+    def test_a_security_without_events_has_bars_all_the_same(self, server: AlphaVantageServer) -> None:
+        server.inject("no_events", path="DIVIDENDS")
+        server.inject("no_events", path="SPLITS")
+        answer = self.build(server).fetch(FetchRequest((IBM,), *FEW))
+        assert (len(answer.bars), len(answer.actions), answer.failures) == (5, 0, ())
+
     def test_an_empty_series_is_a_fault(self, server: AlphaVantageServer) -> None:
         server.inject("no_rows")
         outcome = outcome_of(self.build(server), FetchRequest((IBM,), *FEW))

@@ -106,6 +106,12 @@ class TestNseBhavcopy(VendorContract):
         assert answer.failures == ()
         assert set(answer.bars["symbol"]) == {"RELIANCE"}
 
+    def test_whether_a_symbol_exists_is_looked_up_once(self, server: NseServer) -> None:
+        source = self.build(server)
+        for day in range(1, 6):
+            source.fetch(FetchRequest((self.unknown,), dt.date(2024, 7, day), dt.date(2024, 7, day)))
+        assert server.requests == {"legacy": 5, "udiff": 1}
+
     def test_names_come_from_the_newer_format(self, server: NseServer) -> None:
         old = self.build(server).fetch(FetchRequest((RELIANCE,), START, START))
         new = self.build(server).fetch(FetchRequest((RELIANCE,), *self.few))
