@@ -27,4 +27,4 @@ class Limits:
     longest_wait_seconds: float = 60.0
     longest_pause_seconds: float = 120.0
     failures_to_open: int = 12
-    cooldown_seconds: float = 300.0
+    cooldown_seconds: float = 120.0
