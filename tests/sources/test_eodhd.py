@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from eodhd_server import EodhdServer
+from hypothesis import given
+from hypothesis import strategies as st
 from vendor_contract import VendorContract, outcome_of
 from vendor_listings import Listing, sample_listings
 from vendor_stand_in import KEY
 
 from market_assets.fetching import HttpCache
 from market_assets.sources.base import FetchRequest, SecurityRef
-from market_assets.sources.eodhd import EXCHANGES
+from market_assets.sources.by_symbol import Action, Rows
+from market_assets.sources.eodhd import EXCHANGES, _as_traded
 
 AAPL = SecurityRef("AAPL", "XNAS", "USD")
 BRK = SecurityRef("BRK.B", "XNYS", "USD")
@@ -144,6 +148,24 @@ class TestEodhd(VendorContract):
         pd.testing.assert_frame_equal(self.build(server).fetch(request).bars, expected.bars)
         server.inject("no_rows")
         assert outcome_of(self.build(server), request).error == "SourceUnavailable"
+
+
+@given(
+    volumes=st.lists(st.integers(0, 10**9), min_size=1, max_size=30),
+    splits=st.lists(st.tuples(st.integers(0, 35), st.sampled_from([2.0, 3.0, 1.5, 7.0, 0.1, 0.25])), max_size=4),
+)
+def test_a_volume_adjusted_by_any_splits_comes_back_to_the_share(
+    volumes: list[int], splits: list[tuple[int, float]]
+) -> None:
+    """To every share, unless the adjusted number was the smaller one: EODHD rounded it to a whole number."""
+    days = np.datetime64("2005-01-01") + np.arange(len(volumes))
+    actions = [Action(dt.date(2005, 1, 1) + dt.timedelta(days=day), "split", ratio) for day, ratio in splits]
+    later = np.array([math.prod(action.value for action in actions if action.ex_date > day.item()) for day in days])
+    sent = np.column_stack([np.ones((len(volumes), 4)), np.rint(np.array(volumes) * later)])
+    rows = _as_traded(Rows(days, sent), actions, 0.01)
+    allowed = np.where(later >= 1, 0, 0.5 / later + 0.5)
+    assert (np.abs(rows.bars[:, 4] - volumes) <= allowed).all()
+    np.testing.assert_allclose(rows.bars[:, :4], 0.01)
 
 
 def test_exchanges_have_calendars() -> None:
