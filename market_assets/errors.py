@@ -104,7 +104,15 @@ class InputError(TerminalError):
 
 
 class SourceRejected(TerminalError):
-    """The vendor understood the request and refused it."""
+    """The vendor understood the request and refused it.
+
+    Attributes:
+        unknown: whether it does not know the symbol, which may mean a delisting; not so for a refused key.
+    """
+
+    def __init__(self, message: str, *, unknown: bool = False) -> None:
+        super().__init__(message)
+        self.unknown = unknown
 
 
 class UnexpectedPayload(TerminalError):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, get_args
 import pandas as pd
 
 from market_assets.domain.adjustments import PriceBasis
-from market_assets.errors import InputError, MarketError, SchemaMismatch, TransientError
+from market_assets.errors import InputError, MarketError, SchemaMismatch, SourceRejected, TransientError
 from market_assets.fetching.limits import Limits
 from market_assets.sources.frames import ACTION_KINDS, ACTIONS, ADJUSTED_CLOSES, BARS, SECURITIES, SHARES, FrameSchema
 
@@ -113,17 +113,20 @@ class SymbolFailure:
         error: class name of the error in `market_assets.errors` (SourceRejected, RateLimited, ...): what to count by.
         cause: what happened, in a sentence that says what to do next.
         retryable: whether the same request may succeed later.
+        unknown: whether the source does not know the symbol: evidence of a delisting, one voice of several.
     """
 
     symbol: str
     error: str
     cause: str
     retryable: bool
+    unknown: bool = False
 
     @classmethod
     def from_error(cls, symbol: str, error: MarketError) -> SymbolFailure:
         """The failure that `error` means for `symbol`; retryability is read from its type."""
-        return cls(symbol, type(error).__name__, str(error), isinstance(error, TransientError))
+        unknown = isinstance(error, SourceRejected) and error.unknown
+        return cls(symbol, type(error).__name__, str(error), isinstance(error, TransientError), unknown)
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,8 @@ class PriceSource(ABC):
         basis: price basis of every bar it returns.
         provides: what it can answer for.
         batch: how much of it to ask for at once.
+        authoritative: whether a last session that it states ends the listing. A vendor over a network is one voice of
+            several (`market_assets.domain.listings`); files of one's own are believed.
         limits: how a vendor of this kind may be asked, where the configuration does not say; None: it is asked over no
             network and needs no guard.
     """
@@ -206,6 +211,7 @@ class PriceSource(ABC):
     provides: Coverage
     batch: Batch = Batch()
     limits: ClassVar[Limits | None] = None
+    authoritative: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
@@ -295,7 +301,8 @@ class PriceSource(ABC):
 
 def unknown_symbol(source: str, symbol: str, remedy: str) -> SymbolFailure:
     """The failure of a symbol that the source has never heard of."""
-    return SymbolFailure(symbol, "SourceRejected", f"source {source} does not know {symbol}. {remedy}", retryable=False)
+    error = SourceRejected(f"source {source} does not know {symbol}. {remedy}", unknown=True)
+    return SymbolFailure.from_error(symbol, error)
 
 
 def _with_failures(result: FetchResult, failures: tuple[SymbolFailure, ...]) -> FetchResult:

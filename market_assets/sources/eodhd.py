@@ -167,7 +167,8 @@ class EodhdSource(BySymbolSource):
         known = self._lists[code].get(question.symbol.removesuffix(f".{code}"))
         if not known:
             raise SourceRejected(
-                f"EODHD: {question.named}: not among the symbols of {code}. Check symbol and exchange in the universe."
+                f"EODHD: {question.named}: not among the symbols of {code}. Check symbol and exchange in the universe.",
+                unknown=True,
             )
         return known
 

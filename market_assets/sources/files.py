@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 class FilesSource(PriceSource):
     """Bars of a folder. Every row of a symbol that is asked for is returned, or the symbol fails with file and row."""
 
+    authoritative = True
+
     def __init__(self, name: str, options: FilesOptions, context: SourceContext) -> None:
         """Raises ConfigError when the folder does not exist or holds no file of the given name."""
         self.name, self.basis, self.provides = name, options.basis, Coverage()

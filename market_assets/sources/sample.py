@@ -76,6 +76,7 @@ def read_stocks(path: Path) -> pd.DataFrame:
 class SampleSource(PriceSource):
     """AAPL, FB, GOOG, IBM and MSFT as traded. FB lists on 2012-05-18 and GOOG on 2004-08-19."""
 
+    authoritative = True
     basis: PriceBasis = "as_traded"
 
     def __init__(self, name: str = "sample") -> None:

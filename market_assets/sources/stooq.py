@@ -125,7 +125,8 @@ class StooqSource(BySymbolSource):
         """Stooq says "No data" of an unknown symbol as of an empty range."""
         return SourceRejected(
             f"Stooq: {question.named}: no data, neither from {question.first} nor in its whole history. Check symbol "
-            "and exchange in the universe."
+            "and exchange in the universe.",
+            unknown=True,
         )
 
 

@@ -75,6 +75,7 @@ class _Cells:
 class SyntheticSource(PriceSource):
     """A seeded market of any size; feasible for 8,000 companies and five years at a time."""
 
+    authoritative = True
     basis: PriceBasis = "as_traded"
 
     def __init__(self, name: str, options: SyntheticOptions, context: SourceContext) -> None:

@@ -107,7 +107,8 @@ def _refused(symbol: str, chart: Any, reason: str) -> MarketError:
         )
     return SourceRejected(
         f"Yahoo: {symbol}: HTTP {status}: {reason}. Check symbol and exchange in the universe; one refusal does not "
-        "mean that it is delisted."
+        "mean that it is delisted.",
+        unknown=status == 404,
     )
 
 
