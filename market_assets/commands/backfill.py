@@ -13,6 +13,7 @@ from rich.markup import escape
 from market_assets.assets.ingest import PROVISIONAL_TAG, RAW_PRICES, SOURCE_TAG, SYMBOLS_TAG
 from market_assets.commands.console import console, progress_bar, table
 from market_assets.errors import ConfigError, InputError
+from market_assets.ingestion.checkpoints import reopen
 from market_assets.resources import Platform
 from market_assets.runs import RunOutcome, close_abandoned, execute, partition_range, selected_assets
 from market_assets.settings import dagster_home
@@ -71,7 +72,9 @@ def run(
         if provisional and start is end is None:
             first, assets = last, assets or RAW_PRICES
         with DagsterInstance.get() as instance:
-            for run_id in close_abandoned(instance):
+            killed = close_abandoned(instance)
+            reopen(url, killed)
+            for run_id in killed:
                 console.print(f"run {run_id[:8]} was killed before it ended; marked as failed")
             before = _sizes(url)
             console.print(f"materializing {first} to {last} ...")

@@ -5,7 +5,8 @@ source's answer about one symbol and range, written in the transaction that stor
 
 An ingestion takes up the newest plan of its fingerprint that still owes an answer and is not older than
 `ingest.resume_hours`: what was answered or refused is not asked again, what failed for the moment is. A plan that owes
-nothing is complete, and the same ingestion afterwards is a new one that asks for everything.
+nothing is complete, and the same ingestion afterwards is a new one that asks for everything, unless its run was killed
+in a later step.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from market_assets.sources.base import SymbolFailure
-from market_assets.warehouse.connection import arrow_cursor, read_frame
+from market_assets.warehouse.connection import arrow_cursor, connect, read_frame
 
 if TYPE_CHECKING:
     from market_assets.ingestion.chain import Reply
@@ -167,6 +168,7 @@ def begin(platform: Platform, mark: str, wanted: Sequence[Wanted], *, weekly: Co
                 ),
             )
             return Progress(int(plan))
+        cursor.execute("update ingest.plan set run_id = $1 where plan_id = $2", (run_id, plan))
     return _load(platform.warehouse_url, int(plan))
 
 
@@ -183,6 +185,17 @@ def end(platform: Platform, progress: Progress, *, complete: bool) -> None:
             "update ingest.plan set ended_at = $1, complete = $2 where plan_id = $3",
             (platform.now(), complete, progress.plan_id),
         )
+
+
+def reopen(url: str, run_ids: Sequence[str]) -> None:
+    """Let the ingestions of runs that were killed in a later step be gone on with: their answers are in the warehouse.
+
+    Args:
+        url: libpq URL of the warehouse.
+        run_ids: runs that were killed.
+    """
+    with connect(url) as connection:
+        connection.execute("update ingest.plan set complete = false where run_id = any(%s)", (list(run_ids),))
 
 
 def reread_this_week(platform: Platform) -> frozenset[str]:

@@ -10,6 +10,7 @@ from scripted_vendor import NOW, ScriptedPlatform, ScriptedVendor, bar
 
 from market_assets.errors import SourceRejected, SourceUnavailable, TerminalError
 from market_assets.ingestion import ingest
+from market_assets.ingestion.checkpoints import reopen
 from market_assets.sources.base import Batch
 from market_assets.warehouse.connection import connect
 from market_assets.warehouse.versions import WriteResult
@@ -75,6 +76,21 @@ def test_a_killed_ingestion_asks_only_for_what_was_not_answered(platform_of, war
     assert report.bars_by_session == {date.fromisoformat(day): 5 for day in SESSIONS}
     assert report.bars_by_source == {"desk": 25}
     assert rows(warehouse_url, "select count(*), count(distinct (symbol, session)) from raw.price_bar") == [(25, 25)]
+
+
+def test_a_run_killed_after_its_ingestion_asks_for_nothing_twice(platform_of, warehouse_url):
+    vendor = vendor_of("ABCDE")
+    platform = platform_of(vendor)
+    killed_at("B", vendor, platform)
+    ingest(platform, START, END, run_id="killed in its checks")
+    asked = list(vendor.asked)
+    reopen(warehouse_url, ["killed in its checks"])
+    report = run(platform)
+    assert vendor.asked == asked
+    assert (report.resumed, report.requests, report.failures) == (5, 0, [])
+    assert report.bars_by_session == {date.fromisoformat(day): 5 for day in SESSIONS}
+    run(platform)
+    assert vendor.asked != asked, "it is complete now"
 
 
 def test_an_ingestion_that_ended_is_never_resumed(platform_of):
