@@ -29,9 +29,15 @@ from market_assets.dbt.project import manifest
 from market_assets.dbt.specs import read_models
 from market_assets.jobs import build_jobs
 from market_assets.resources import Platform
-from market_assets.sensors import build_failure_alert_sensor, build_restatement_sensor, build_session_close_sensor
+from market_assets.sensors import (
+    build_failure_alert_sensor,
+    build_restatement_sensor,
+    build_session_close_sensor,
+    build_universe_sensor,
+)
 from market_assets.tracing import lineage_sensor
 from market_assets.warehouse.connection import connect
+from market_assets.warehouse.inputs import universe_symbols
 
 
 def build_definitions(platform: Platform | None = None) -> Definitions:
@@ -72,6 +78,13 @@ def _build(platform: Platform) -> Definitions:
                 target=ingest,
                 settle=platform.settle,
                 now=platform.now,
+            ),
+            build_universe_sensor(
+                load=platform.read_universe,
+                loaded_symbols=lambda: universe_symbols(platform.warehouse_url),
+                exchanges=tuple(platform.calendars),
+                partitions=platform.partitions,
+                target=ingest,
             ),
             build_restatement_sensor(
                 connect=lambda: connect(platform.warehouse_url), partitions=platform.partitions, target=recompute

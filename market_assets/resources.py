@@ -62,7 +62,11 @@ class Platform:
 
     @cached_property
     def universe(self) -> Universe:
-        """The universe file, checked."""
+        """The universe file, checked, as it was when it was first needed."""
+        return self.read_universe()
+
+    def read_universe(self) -> Universe:
+        """The universe file, checked, as it is now."""
         return load_universe(self.config.beside(self.config.universe), known_exchanges())
 
     @cached_property

@@ -6,6 +6,8 @@ not belong here: launching the run (sensors.py), computing again (assets).
 A change matters when a stored result at or after its date was computed without it:
 - restated or withdrawn: a version of a bar or action was closed, and results exist for its symbol from that date on;
 - late: a row without predecessor arrived for a date from which results of an earlier transaction exist.
+- new: bars arrived of a symbol that has no result at all, for a date from which others have results: it was added to
+  the universe, or could not be loaded before. Its indicators are missing, and an index may have wanted it.
 So a first load affects nothing (its results come after it), a new session affects nothing (no result is that new), and
 a dividend announced before its ex-date affects nothing. A change affects every later session: indicators have memory,
 and an index level is a chain.
@@ -71,11 +73,24 @@ affected as (
         where c.symbol = g.symbol and c.session >= g.affected_from
             and (g.closed or c.changed_xid < g.changed_xid)
     )
+    or (
+        g.what = 'bar'
+        and not exists (select 1 from analytics.indicator as i where i.symbol = g.symbol)
+        and exists (
+            select 1
+            from analytics.indicator as i
+            where i.known_to is null and i.session >= g.affected_from and i.changed_xid < g.changed_xid
+        )
+    )
 )
 select
     (select finished::text::bigint from bounds) as watermark,
     min(affected_from) as first_date,
-    greatest((select max(session) from computed), (select max(session) from indices.index_value)) as last_date,
+    greatest(
+        (select max(session) from computed),
+        (select max(session) from analytics.indicator where known_to is null),
+        (select max(session) from indices.index_value)
+    ) as last_date,
     coalesce(sum(versions) filter (where what = 'bar' and closed), 0)::bigint as bars_restated,
     coalesce(sum(versions) filter (where what = 'bar' and not closed), 0)::bigint as bars_written,
     coalesce(sum(versions) filter (where what = 'action'), 0)::bigint as actions_changed,

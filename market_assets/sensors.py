@@ -1,6 +1,7 @@
-"""Sensors: load a session after its close, compute again what was restated, tell people about failures.
+"""Sensors: load a session after its close and a symbol that is new, compute again what changed, tell of failures.
 
-Belongs here: thin Dagster wrappers around plans made elsewhere (session_runs.py, restatements.py, alerts.py). Does not
+Belongs here: thin Dagster wrappers around plans made elsewhere (session_runs.py, universe_watch.py, restatements.py,
+alerts.py). Does not
 belong here: the plans themselves, jobs, and what follows an ingestion run (automation.py).
 
 Each builder takes what it works with, so that definitions.py decides and tests can replace it.
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -34,8 +35,13 @@ from dagster._core.storage.tags import (
 )
 
 from market_assets.alerts import CheckFailure, RunFailure, StepFailure, failure_payload, send
+from market_assets.assets.ingest import SYMBOLS_TAG
+from market_assets.automation import COMPLETE_RUN_TAG
 from market_assets.restatements import current_watermark, find_restatement
 from market_assets.session_runs import SessionSpan, plan_session_runs, read_cursor, write_cursor
+from market_assets.universe_watch import find_additions
+from market_assets.universe_watch import read_cursor as read_symbols
+from market_assets.universe_watch import write_cursor as write_symbols
 
 if TYPE_CHECKING:
     import psycopg
@@ -44,6 +50,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from market_assets.domain.calendars import ExchangeCalendar
+    from market_assets.universe import Universe
 
     Target = AssetSelection | JobDefinition | UnresolvedAssetJobDefinition
 
@@ -106,6 +113,66 @@ def build_session_close_sensor(
         return SensorResult(run_requests=[request], cursor=write_cursor(plan.cursor))
 
     return session_close
+
+
+def build_universe_sensor(
+    *,
+    load: Callable[[], Universe],
+    loaded_symbols: Callable[[], Collection[str]],
+    exchanges: Collection[str],
+    partitions: DailyPartitionsDefinition,
+    target: Target,
+    name: str = "universe_sensor",
+    minimum_interval_seconds: int = 60,
+    default_status: DefaultSensorStatus = DefaultSensorStatus.RUNNING,
+) -> SensorDefinition:
+    """Loads the history of symbols that were added to the universe file, and of no others; see universe_watch.py.
+
+    What depends on them is computed by the run of the restatement sensor, which sees their bars as late ones.
+
+    Args:
+        load: reads the universe file as it is now.
+        loaded_symbols: symbols the warehouse was loaded for, asked when the sensor has no cursor.
+        exchanges: exchanges that the code location has calendars for.
+        partitions: partitions of the assets in `target`.
+        target: what a run materializes; it reads SYMBOLS_TAG.
+        name: of the sensor.
+        minimum_interval_seconds: between evaluations.
+        default_status: whether it runs from the start.
+    """
+
+    @sensor(
+        name=name,
+        target=cast("Any", target),
+        minimum_interval_seconds=minimum_interval_seconds,
+        default_status=default_status,
+        description="One run over all sessions for the symbols that were added to the universe file.",
+    )
+    def universe_watch(context: SensorEvaluationContext) -> SensorResult:
+        universe = load()
+        keys = partitions.get_partition_keys()
+        seen = read_symbols(context.cursor)
+        if seen is None:
+            seen = frozenset(loaded_symbols()) or frozenset(universe.symbols)
+        if not keys:
+            return SensorResult(skip_reason="there is no partition yet", cursor=write_symbols(seen))
+        first, last = date.fromisoformat(keys[0]), date.fromisoformat(keys[-1])
+        found = find_additions(universe, seen, exchanges, first, last)
+        for problem in found.problems:
+            context.log.error(problem)
+        if not found.symbols:
+            reason = "; ".join(found.problems) or "no symbol was added to the universe"
+            return SensorResult(skip_reason=reason, cursor=write_symbols(found.seen))
+        context.log.info(f"added to the universe: {', '.join(found.symbols)}; loading {first} to {last}")
+        request = range_request(
+            first,
+            last,
+            run_key=found.run_key(first, last),
+            tags={CAUSE_TAG: "universe", SYMBOLS_TAG: ",".join(found.symbols), COMPLETE_RUN_TAG: "restatement_sensor"},
+        )
+        return SensorResult(run_requests=[request], cursor=write_symbols(found.seen))
+
+    return universe_watch
 
 
 def build_restatement_sensor(

@@ -64,6 +64,12 @@ def symbols_between(url: str, start: date, end: date) -> list[str]:
     return [row[0] for row in rows]
 
 
+def universe_symbols(url: str) -> list[str]:
+    """Symbols of the universe that the warehouse was last loaded with, ordered."""
+    frame = read_frame(url, "select distinct symbol from raw.universe_member where known_to is null order by 1")
+    return list(frame["symbol"])
+
+
 def chunks(symbols: Sequence[str], size: int) -> Iterator[list[str]]:
     """`symbols` in lists of at most `size`."""
     for position in range(0, len(symbols), size):
