@@ -51,6 +51,7 @@ def on_last_partition(report: IngestReport) -> dict[str, Any]:
     return {
         "bars_by_source": dict(report.bars_by_source),
         "quarantined_by_rule": dict(report.quarantined),
+        "warned_by_rule": dict(report.warned),
         "failures_by_error": dict(Counter(failure.error for failure in report.failures)),
         "cross_check_failures": dict(report.cross_check_failures),
         "vendor_requests": report.requests,
@@ -64,7 +65,8 @@ def on_last_partition(report: IngestReport) -> dict[str, Any]:
 
 def of_table(report: IngestReport, name: str) -> dict[str, Any]:
     """Of actions or securities: what was written, and that it is all that was received."""
-    return {**write_metadata(getattr(report, name)), "rows_received": report.rows_received[name]}
+    held = {"quarantined_by_rule": dict(report.quarantined_actions)} if name == "actions" else {}
+    return {**write_metadata(getattr(report, name)), "rows_received": report.rows_received[name], **held}
 
 
 def _failures(failures: Sequence[SymbolFailure]) -> Any:

@@ -3,6 +3,7 @@
     screen        is the row a bar at all? On the rows as the vendor sent them (domain/screening.py)
     as traded     conversion with the vendor's own actions
     JUDGES        further rules on as-traded bars, each for the rows that passed those before it
+    accepted      a row that a person has accepted before passes whatever rule it breaks
 
 A judge is one function in JUDGES. It names, for each row it holds back, the rule that is broken, why, and the repaired
 row where it knows one; the row is then written to quarantine instead of raw.price_bar. It may read and write through
@@ -19,8 +20,10 @@ import pandas as pd
 from market_assets.domain.adjustments import to_as_traded
 from market_assets.domain.screening import RULES, screen
 from market_assets.ingestion.answer import Answer
+from market_assets.ingestion.holding import candidates, let_accepted_pass
+from market_assets.ingestion.plausible import plausible, records
 from market_assets.ingestion.reconciling import reconciled
-from market_assets.sources.frames import BARS
+from market_assets.sources.frames import BAR_COLUMNS
 
 DECIMALS = 6
 """Prices converted back to as traded are rounded to this many decimals: a vendor's adjusted floats change in their last
@@ -34,7 +37,7 @@ in the columns of raw.price_bar, or None)."""
 Judge = Callable[[Answer, pd.DataFrame], pd.DataFrame]
 """(answer, as-traded bars that passed so far) -> rule, reason, proposal of the rows it holds back, on their index."""
 
-JUDGES: tuple[Judge, ...] = (reconciled,)
+JUDGES: tuple[Judge, ...] = (plausible, reconciled)
 """Plausibility, then reconciliation with other sources."""
 
 
@@ -48,21 +51,18 @@ def judge(answer: Answer) -> tuple[pd.DataFrame, pd.DataFrame]:
     bars, basis = answer.result.bars, answer.source.basis
     verdict = screened(answer)
     broken = verdict[verdict != ""]
-    held = [pd.DataFrame({"rule": broken, "reason": broken.map(dict(RULES)), "candidate": None, "proposal": None})]
+    decimals = None if basis == "as_traded" else DECIMALS
+    candidate = candidates(answer, broken, decimals)
+    held = [pd.DataFrame({"rule": broken, "reason": broken.map(dict(RULES)), "candidate": candidate, "proposal": None})]
     good = bars[verdict == ""]
-    good = to_as_traded(good, answer.result.actions, basis, decimals=None if basis == "as_traded" else DECIMALS)
+    good = to_as_traded(good, answer.result.actions, basis, decimals=decimals)
     for judges in () if answer.provisional else JUDGES:
         found = judges(answer, good)
         if len(found):
-            held.append(found.assign(candidate=records(good.loc[found.index]))[HELD])
+            held.append(found.assign(candidate=records(good.loc[found.index], BAR_COLUMNS, "session"))[HELD])
             good = good.drop(index=found.index)
-    return good, pd.concat([part for part in held if len(part)]) if any(map(len, held)) else held[0]
-
-
-def records(bars: pd.DataFrame) -> pd.Series:
-    """Each row as a mapping in the columns of raw.price_bar, sessions as text, on the index of `bars`."""
-    rows = bars[list(BARS.columns)].assign(session=bars["session"].dt.strftime("%Y-%m-%d")).to_dict("records")
-    return pd.Series(rows, index=bars.index, dtype="object")
+    every = pd.concat([part for part in held if len(part)]) if any(map(len, held)) else held[0]
+    return (good, every) if answer.provisional else let_accepted_pass(answer, good, every)
 
 
 def screened(answer: Answer) -> pd.Series:

@@ -25,7 +25,9 @@ class IngestReport:
         reference: what the writes of universe, trading sessions, exchanges and source priorities did.
         agreement: what the write of quality.source_agreement did.
         provisional: what the writes of bars of a session in progress did; withdrawn = final bars took their place.
-        quarantined: rule -> rows held back.
+        quarantined: rule -> bars held back.
+        quarantined_actions: rule -> corporate actions held back.
+        warned: rule -> bars and actions stored in spite of it.
         failures: symbols no source could answer, with the last cause.
         cross_check_failures: source -> questions it could not answer; nothing is missing because of them.
         restated: by how much bars were restated.
@@ -47,6 +49,8 @@ class IngestReport:
     agreement: WriteResult = field(default_factory=WriteResult)
     provisional: WriteResult = field(default_factory=WriteResult)
     quarantined: Counter[str] = field(default_factory=Counter)
+    quarantined_actions: Counter[str] = field(default_factory=Counter)
+    warned: Counter[str] = field(default_factory=Counter)
     failures: list[SymbolFailure] = field(default_factory=list)
     cross_check_failures: Counter[str] = field(default_factory=Counter)
     restated: Restated = field(default_factory=Restated)
@@ -64,10 +68,11 @@ class IngestReport:
                 f"{self.received} bars received, {kept} stored, unchanged or quarantined: rows are lost"
             )
         for table, received in self.rows_received.items():
-            if received != getattr(self, table).received:
+            stored = getattr(self, table).received
+            kept = stored + (sum(self.quarantined_actions.values()) if table == "actions" else 0)
+            if received != kept:
                 raise AssertionError(
-                    f"{table}: {received} rows received, {getattr(self, table).received} stored or unchanged: "
-                    "rows are lost"
+                    f"{table}: {received} rows received, {kept} stored, unchanged or quarantined: rows are lost"
                 )
         for table in ("bars", "actions", "securities", "shares", "provisional"):
             result: WriteResult = getattr(self, table)
@@ -81,7 +86,15 @@ class IngestReport:
         self.resumed += part.resumed
         for name in ("bars", "actions", "securities", "shares", "reference", "provisional"):
             setattr(self, name, getattr(self, name) + getattr(part, name))
-        for name in ("rows_received", "quarantined", "cross_check_failures", "bars_by_session", "bars_by_source"):
+        for name in (
+            "rows_received",
+            "quarantined",
+            "quarantined_actions",
+            "warned",
+            "cross_check_failures",
+            "bars_by_session",
+            "bars_by_source",
+        ):
             getattr(self, name).update(getattr(part, name))
         self.failures.extend(part.failures)
         self.restated.add(part.restated)

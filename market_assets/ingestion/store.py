@@ -15,6 +15,7 @@ import pandas as pd
 
 from market_assets.domain.sessions import rows_by_session
 from market_assets.ingestion.answer import Answer
+from market_assets.ingestion.holding import held_actions, withdraw_stored
 from market_assets.ingestion.judging import judge
 from market_assets.ingestion.provisional import withdraw_replaced
 from market_assets.ingestion.report import IngestReport
@@ -85,35 +86,41 @@ def _store_bars(answer: Answer, good: pd.DataFrame, held: pd.DataFrame, part: In
         part.provisional = WriteResult(withdrawn=withdraw_replaced(answer.writer, good))
         if part.bars.restated:
             part.restated = restated_now(answer.writer)
+        part.bars += WriteResult(withdrawn=withdraw_stored(answer, held))
+        part.warned.update(answer.findings.warned)
     part.quarantined.update(held["rule"])
-    _quarantine(answer, table, held)
+    _quarantine(answer, table, answer.result.bars, held)
 
 
 def _store_facts(answer: Answer, write: Collection[str], part: IngestReport) -> None:
     """Corporate actions, security facts and share counts, as far as their assets are written."""
     result = answer.result
+    held = held_actions(answer)
+    if "corporate_actions" in write:
+        part.quarantined_actions.update(held["rule"])
+        _quarantine(answer, CORPORATE_ACTION, result.actions, held)
     for name, asset, table, frame in (
-        ("actions", "corporate_actions", CORPORATE_ACTION, result.actions),
+        ("actions", "corporate_actions", CORPORATE_ACTION, result.actions.drop(index=held.index)),
         ("securities", "securities", SECURITY, result.securities),
         ("shares", "securities", SHARES_OUTSTANDING, result.shares),
     ):
         if asset in write:
-            part.rows_received[name] = len(frame)
+            part.rows_received[name] = len(getattr(result, name))
             setattr(part, name, answer.writer.write(table, frame, known_at=result.known_at))
 
 
-def _quarantine(answer: Answer, table: VersionedTable, held: pd.DataFrame) -> None:
+def _quarantine(answer: Answer, table: VersionedTable, received: pd.DataFrame, held: pd.DataFrame) -> None:
     """Keep rows that cannot be stored, with the rule they break and the row as it came."""
     if held.empty:
         return
-    sent = answer.result.bars.loc[held.index]
+    sent = received.loc[held.index]
     raw = sent.astype(object).where(sent.notna(), None).to_dict("records")
     rows = pd.DataFrame(
         {
             "table_name": table.qualified,
             "rule": held["rule"].to_numpy(),
             "symbol": sent["symbol"].to_numpy(),
-            "session": sent["session"].to_numpy(),
+            "session": sent["session" if "session" in sent else "ex_date"].to_numpy(),
             "source": sent["source"].to_numpy(),
             "raw_row": [json.dumps({name: _as_sent(value) for name, value in row.items()}) for row in raw],
             "reason": held["reason"].to_numpy(),

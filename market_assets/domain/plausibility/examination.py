@@ -117,7 +117,7 @@ def _ranges(series: BarSeries, verdicts: _Verdicts) -> BarSeries:
     opened, high, low, close, volume = (column[exchanged] for column in series.values)
     verdicts.propose(series, exchanged, (opened, low, high, close, volume))
     beyond = np.where(inverted, 0.0, ranges.outside(series))
-    far = beyond > ranges.OUTSIDE
+    far = beyond > ranges.OUTSIDE + ranges.ROUNDING
     verdicts.hold(series, far, "price_outside_range")
     verdicts.warning[series.position[(beyond > 0) & ~far]] = "just_outside_range"
     return series.without(inverted | far)

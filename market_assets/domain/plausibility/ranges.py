@@ -17,7 +17,8 @@ OUTSIDE: Final = 0.05
 """Part of the price by which open or close may lie outside the range. Vendors take the official close from an auction
 or a quote and the range from trading: on the London market closes lie up to 2.9 % outside (ABDP.L in known_bad)."""
 
-_ROUNDING: Final = 1e-9
+ROUNDING: Final = 1e-9
+"""Part of the price by which numbers may differ because they are binary fractions."""
 
 
 def inverted(series: BarSeries) -> BoolArray:
@@ -37,4 +38,4 @@ def outside(series: BarSeries) -> FloatArray:
     above = np.maximum(series.open, series.close) / series.high - 1.0
     below = 1.0 - np.minimum(series.open, series.close) / series.low
     beyond = np.maximum(above, below)
-    return np.where(series.judged & (beyond > _ROUNDING), beyond, 0.0)
+    return np.where(series.judged & (beyond > ROUNDING), beyond, 0.0)
