@@ -26,7 +26,7 @@ def _bulk(scale: Scale) -> Figure:
     symbols = scale.of(SYMBOLS, least=2)
     frame = adjusted(symbols, SESSIONS)
     plain = [
-        talib_alone.inputs({name: own[name].to_numpy() for name in ("high", "low", "close", "volume")})
+        talib_alone.inputs({name: own[name].to_numpy() for name in ("high", "low", "close", "volume", "benchmark")})
         for _, own in frame.groupby("symbol")
     ]
     compute(frame.head(SESSIONS))  # the first call imports TA-Lib
@@ -88,7 +88,8 @@ def _increment(scale: Scale) -> Figure:
 
 
 def adjusted(symbols: int, sessions: int) -> pd.DataFrame:
-    """Bars as `compute` takes them, with a split and dividends in the factors."""
+    """Bars as `compute` takes them, with a split and dividends in the factors and a benchmark for beta."""
     frame = bars(symbols, sessions)
     factor = np.tile(np.linspace(0.4, 1.0, sessions), symbols)
-    return frame.assign(price_factor=factor, volume_factor=1.0)
+    level = np.tile(100.0 * np.exp(np.cumsum(np.random.default_rng(3).normal(0.0, 0.01, sessions))), symbols)
+    return frame.assign(price_factor=factor, volume_factor=1.0, benchmark=level)

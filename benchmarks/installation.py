@@ -23,6 +23,9 @@ EXAMPLE = PROJECT / "config" / "examples" / "files.yaml"
 class Installation:
     """Commands and database of one MARKET_HOME.
 
+    Attributes:
+        loads: what was loaded into it, by name.
+
     Args:
         folder: where everything of it is; the user PostgreSQL runs as must be able to enter it.
         settings: content of market.yaml; None = `files_settings` over `folder`/vendor.
@@ -32,6 +35,7 @@ class Installation:
         self.folder = folder
         self.home = folder / "home"
         self.server = EmbeddedServer(self.home / "postgres")
+        self.loads: dict[str, Finished] = {}
         file = folder / "market.yaml"
         file.write_text(yaml.safe_dump(settings or files_settings(folder), sort_keys=False), encoding="utf-8")
         self.environment = {
@@ -49,9 +53,11 @@ class Installation:
         """A `market` command."""
         return market(arguments, self.environment)
 
-    def prepare(self, source: str) -> None:
-        """Write the universe of `source` and set the databases up."""
-        self.market("universe", "--source", source, "-o", str(self.folder / "universe.csv"))
+    def prepare(self) -> None:
+        """Write the universe unless it is there, and set the databases up."""
+        universe = self.folder / "universe.csv"
+        if not universe.exists():
+            self.market("universe", "--source", "files", "-o", str(universe))
         self.market("setup")
 
     def stop(self) -> None:
@@ -69,10 +75,16 @@ def files_settings(folder: Path) -> dict[str, Any]:
 
 
 def synthetic_settings(folder: Path, symbols: int, start: str, end: str) -> dict[str, Any]:
-    """An invented market without gaps: its size is symbols x sessions. The index holds 500 of them at most."""
+    """An invented market without gaps: its size is symbols x sessions. The index holds 500 of them at most.
+
+    Its universe is written into `folder`.
+    """
+    names = [f"SYN{number:05}" for number in range(1, symbols + 1)]
+    rows = [f"{name},XNYS,{name} Inc.,USD,{start}," for name in names]
+    header = "symbol,exchange,name,currency,member_from,member_to"
+    (folder / "universe.csv").write_text("\n".join([header, *rows, ""]), encoding="utf-8")
     steady = {"late_listings": 0, "delistings_per_year": 0, "suspensions_per_year": 0}
     options = {"seed": 1, "symbols": symbols, "start": start, **steady}
-    largest = {"kind": "top_by_traded_value", "count": 500} if symbols > 500 else {"kind": "all"}
     return {
         "partitions": {"start": start, "end": end},
         "universe": str(folder / "universe.csv"),
@@ -84,7 +96,7 @@ def synthetic_settings(folder: Path, symbols: int, start: str, end: str) -> dict
                 "base_date": start,
                 "base_value": 1000,
                 "weighting": "equal",
-                "selection": largest,
+                "universe": {"symbols": names[:500]},
                 "rebalance": {"frequency": "monthly", "weekday": "friday", "nth": 3},
             }
         ],
@@ -115,6 +127,6 @@ def loaded_market(symbols: int) -> Installation:
     installation = context.__enter__()
     atexit.register(context.__exit__, None, None, None)
     vendor_folder(installation.folder / "vendor", symbols)
-    installation.prepare("files")
-    installation.market("backfill")
+    installation.prepare()
+    installation.loads["backfill"] = installation.market("backfill")
     return installation

@@ -14,6 +14,10 @@ SHORT = 5
 """Times as many measurements of work that takes milliseconds."""
 
 
+class Skipped(Exception):
+    """What a benchmark needs is not on this machine; the message says what and how to get it."""
+
+
 @dataclass(frozen=True)
 class Scale:
     """How much of the full input a run uses.

@@ -37,13 +37,12 @@ def python(arguments: Sequence[str], environment: Mapping[str, str] | None = Non
     Raises:
         RuntimeError: it failed; the message holds the end of what it printed.
     """
-    kept = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_CHILDREN}
     with tempfile.TemporaryFile("w+") as output:
         started = time.perf_counter()
         child = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=PROJECT,
-            env={**kept, **(environment or {})},
+            env=child_environment(environment),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -55,6 +54,12 @@ def python(arguments: Sequence[str], environment: Mapping[str, str] | None = Non
     if child.returncode:
         raise RuntimeError(f"{' '.join(arguments)} ended with {child.returncode}: {printed[-3000:]}")
     return Finished(elapsed, usage.ru_maxrss / 1024, printed)
+
+
+def child_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Environment of a child: a user's shell, and `environment`."""
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_CHILDREN}
+    return {**kept, **(environment or {})}
 
 
 def market(arguments: Sequence[str], environment: Mapping[str, str]) -> Finished:

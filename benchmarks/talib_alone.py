@@ -36,6 +36,26 @@ CALLS: Final[dict[tuple[str, ...], tuple[str, tuple[str, ...], tuple[float, ...]
     ("mfi_14",): ("MFI", (*HLC, "volume"), (14,)),
     ("vwap_20",): ("VWMA", ("typical", "volume"), (20,)),
     ("volume_ratio_20",): ("RVOL", ("volume",), (20,)),
+    ("momentum_12_1",): ("ROCP", ("close",), (231,)),
+    ("cci_20",): ("CCI", HLC, (20,)),
+    ("williams_r_14",): ("WILLR", HLC, (14,)),
+    ("ultimate_oscillator",): ("ULTOSC", HLC, (7, 14, 28)),
+    ("aroon_down_25", "aroon_up_25"): ("AROON", ("high", "low"), (25,)),
+    ("aroon_oscillator_25",): ("AROONOSC", ("high", "low"), (25,)),
+    ("trix_15",): ("TRIX", ("close",), (15,)),
+    ("cmf_20",): ("CMF", (*HLC, "volume"), (20,)),
+    ("ad_line",): ("AD", (*HLC, "volume"), ()),
+    ("force_index_13",): ("EFI", ("close", "volume"), (13,)),
+    ("keltner_upper", "keltner_middle", "keltner_lower"): ("KC", HLC, (20, 10, 2.0)),
+    ("donchian_upper", "donchian_middle", "donchian_lower"): ("DONCHIAN", ("high", "low"), (20,)),
+    ("atr_10",): ("ATR", HLC, (10,)),
+    ("ichimoku_conversion",): ("MIDPRICE", ("high", "low"), (9,)),
+    ("ichimoku_base",): ("MIDPRICE", ("high", "low"), (26,)),
+    ("ichimoku_span_b",): ("MIDPRICE", ("high", "low"), (52,)),
+    ("psar",): ("SAR", ("high", "low"), (0.02, 0.2)),
+    ("supertrend", "supertrend_side"): ("SUPERTREND", HLC, (10, 3.0)),
+    ("beta_252",): ("BETA", ("close", "benchmark"), (252,)),
+    ("correlation_252",): ("CORREL", ("close", "benchmark"), (252,)),
 }
 """Columns -> (TA-Lib function, its inputs, its parameters)."""
 
@@ -43,7 +63,7 @@ COLUMNS: Final = tuple(name for produced in CALLS for name in produced)
 
 
 def inputs(bars: Mapping[str, Array]) -> dict[str, Array]:
-    """high, low, close and volume of one symbol, with the two series that the calls read beside them."""
+    """high, low, close, volume and benchmark of one symbol, with the two series that the calls read beside them."""
     close = bars["close"]
     log_return = np.zeros_like(close)
     log_return[1:] = np.diff(np.log(close))
