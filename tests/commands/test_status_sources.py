@@ -124,3 +124,8 @@ def test_limits_that_make_no_sense_are_refused(folder: Path, fetch: dict[str, An
     with pytest.raises(ConfigError) as refused:
         platform(folder, "", sources=[{"kind": "yahoo", "fetch": fetch}])
     assert refused.value.key == key
+
+
+def test_limits_of_a_source_that_is_asked_over_no_network_are_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="asked over no network"):
+        platform(folder, "", sources=[{"kind": "sample", "fetch": {"burst": 3}}])
