@@ -1,9 +1,9 @@
 """Index values of a range of sessions: read, call the engine, keep what is frozen, write.
 
 Belongs here: where a calculation continues from, and which of its rows become current. An index whose definition
-freezes levels (`restatement.open_days`) is calculated as if nothing were frozen. Where that departs from a frozen level,
-the published one stays, the open sessions continue from it, and the recalculated ones go to index_recalculation with
-the reason. The rules themselves are domain/indices.
+freezes levels (`restatement.open_days`) is calculated as if nothing were frozen. Where that departs from a frozen
+level, the published one stays, the open sessions continue from it, and the recalculated ones go to
+index_recalculation with the reason. The rules themselves are domain/indices.
 """
 
 from __future__ import annotations

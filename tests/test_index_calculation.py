@@ -165,7 +165,7 @@ def test_sessions_that_were_never_published_are_filled_in_before_frozen_ones(pla
     whole = levels(platform, "FROZEN")
     with connect(platform.warehouse_url) as connection:
         for table in ("index_value", "index_constituent", "divisor_change", "rebalance", "rebalance_target"):
-            connection.execute(f"delete from indices.{table} where session < %s", (SESSIONS[6],))
+            connection.execute(f"delete from indices.{table} where session < %s", (SESSIONS[6],))  # noqa: S608
     calculated(platform, 0, 8)
     pd.testing.assert_frame_equal(levels(platform, "FROZEN"), whole, check_exact=True)
 

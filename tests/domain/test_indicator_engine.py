@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from indicator_market import Market, assert_same, markets, plain, random_bars
 
-from market_assets.domain.indicators import ALL, ascending_columns, compute, engine, outputs
+from market_assets.domain.indicators import ALL, REGISTRY, ascending_columns, compute, engine, outputs
 from market_assets.errors import InputError, SchemaMismatch
 
 OUTPUTS = {output.name: output for output in outputs(ALL)}
@@ -88,7 +88,11 @@ def test_a_bar_is_skipped_only_by_the_indicators_that_read_what_it_lacks(bars: p
     assert values["adx_14"].equals(original["adx_14"])
     without_open = bars.copy()
     without_open.loc[row, "open"] = np.nan
-    pd.testing.assert_frame_equal(compute(without_open), original)
+    values = compute(without_open)
+    opened = {output.name for entry in REGISTRY.values() if "open" in entry.inputs for output in entry.outputs}
+    assert values.loc[row, sorted(opened)].isna().all()
+    others = [name for name in original if name not in opened]
+    pd.testing.assert_frame_equal(values[others], original[others])
 
 
 @pytest.mark.parametrize("price", [np.nan, np.inf, 0.0, -3.0])

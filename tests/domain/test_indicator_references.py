@@ -271,3 +271,14 @@ def test_a_window_without_volume_counts_only_sessions_that_traded(apple: pd.Data
     ratio = quiet["close"].pct_change().abs() / (quiet["close"] * quiet["volume"])
     assert result[50] == pytest.approx(1e6 * ratio[50])
     assert result.iloc[21:].notna().all()
+
+
+def test_symbols_side_by_side_have_the_path_they_have_alone(apple: pd.DataFrame) -> None:
+    """Lanes of different lengths, one too short for a first position; every path to the bit."""
+    lengths = (700, 3, 1200, 1, 12, 699)
+    frames = [apple.iloc[:length].assign(symbol=f"S{i}") for i, length in enumerate(lengths)]
+    names = ["psar", "supertrend"]
+    together = compute(pd.concat(frames, ignore_index=True), indicators=names)
+    alone = pd.concat([compute(frame, indicators=names) for frame in frames], ignore_index=True)
+    pd.testing.assert_frame_equal(together, alone, check_exact=True)
+    assert together["psar"].notna().sum() == sum(lengths) - len(lengths)

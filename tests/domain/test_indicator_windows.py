@@ -14,7 +14,7 @@ from market_assets.domain.indicators.windows import (
     RollingComoment,
     RollingExtreme,
     RollingSum,
-    bars_since_highest,
+    bars_since_extreme,
     parts,
 )
 
@@ -31,6 +31,10 @@ def squares(values: np.ndarray) -> RollingComoment:
 
 def highest(values: np.ndarray) -> RollingExtreme:
     return RollingExtreme(values, np.maximum)
+
+
+def recency(values: np.ndarray) -> partial[np.ndarray]:
+    return partial(bars_since_extreme, values, tie=0.0, highest=True)
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -84,11 +88,13 @@ def test_the_latest_of_equal_highs_counts(length: int) -> None:
     values = np.round(series(400), 0) * (1.0 + np.tile([0.0, 2e-16, -2e-16, 1e-16], 100))
     windows = sliding_window_view(values, length)[:, ::-1]
     expected = np.argmax(windows >= windows.max(axis=1, keepdims=True) * (1.0 - 1e-12), axis=1)
-    np.testing.assert_array_equal(bars_since_highest(values, length, 1e-12)[length - 1 :], expected)
+    for sign in (1, -1):
+        since = bars_since_extreme(values**sign, length, tie=1e-12, highest=sign > 0)
+        np.testing.assert_array_equal(since[length - 1 :], expected)
 
 
-@pytest.mark.parametrize("rolling", [RollingSum, squares, highest, lambda values: partial(bars_since_highest, values)])
+@pytest.mark.parametrize("rolling", [RollingSum, squares, highest, recency])
 def test_series_shorter_than_the_window_keep_their_shape(rolling) -> None:
     for length in (0, 1, 7):
         window = rolling(series(length))
-        assert (window(60, tie=0.0) if isinstance(window, partial) else window(60)).shape == (length,)
+        assert window(60).shape == (length,)

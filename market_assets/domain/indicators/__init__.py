@@ -7,6 +7,7 @@
     carry.py        continuing from stored values
     bars.py         arrays of several symbols, smoothing, running totals
     windows.py      rolling sums, moments, extremes
+    lanes.py        symbols side by side, for what is followed bar by bar
     returns.py trend.py oscillators.py volatility.py range_volatility.py volume.py channels.py stops.py risk.py
                     the formulas, by family
 

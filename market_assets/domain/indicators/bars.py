@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from inspect import unwrap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from market_assets.domain.indicators.windows import RollingComoment, RollingExtr
 TIE = 1e-11
 
 Smoother = Callable[[Array, int], Array]
+"""A TA-Lib function, unwrapped: the wrapper looks for pandas and polars, at half the cost of a short series."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,14 @@ class Bars:
         return untied(self.close - self.previous_close, self.close)
 
     @cached_property
+    def simple_return(self) -> Array:
+        """Close over previous close, minus one; exactly zero for an unchanged close."""
+        return self.change / self.previous_close
+
+    @cached_property
     def log_return(self) -> Array:
         """Natural logarithm of close over previous close, exactly zero for an unchanged close."""
-        return np.where(self.change == 0.0, 0.0, np.log(self.close / self.previous_close))
+        return np.asarray(np.log(self.close / self.previous_close) * (self.change != 0.0))
 
     @cached_property
     def typical_price(self) -> Array:
@@ -190,7 +197,7 @@ class Bars:
         """
         from talib import EMA
 
-        return self._smooth(EMA, values, length, first, self._state(state))
+        return self._smooth(unwrap(EMA), values, length, first, self._state(state))
 
     def wilder(self, values: Array, length: int, *, first: int = 0, state: str | Array | None = None) -> Array:
         """Wilder's moving average, alpha = 1 / length, seeded with the mean of the first `length` values.
@@ -199,7 +206,9 @@ class Bars:
         """
         from talib import RMA
 
-        return self._smooth(RMA, values, length, first, state if isinstance(state, np.ndarray) else self._state(state))
+        return self._smooth(
+            unwrap(RMA), values, length, first, state if isinstance(state, np.ndarray) else self._state(state)
+        )
 
     def running_total(self, values: Array, *, state: str) -> Array:
         """Sum from the first bar of each symbol, continued from the stored total at its resume row."""
@@ -227,7 +236,8 @@ class Bars:
                 out[begin:stop] = average(values[begin:stop], length)
             else:
                 # The mean of `length` equal values is that value: the average starts as if it had never stopped.
-                seeded = np.concatenate((np.full(length, state[i]), values[resume + 1 : stop]))
+                seeded = np.empty(length + stop - resume - 1)
+                seeded[:length], seeded[length:] = state[i], values[resume + 1 : stop]
                 out[start:resume] = np.nan
                 out[resume] = state[i]
                 out[resume + 1 : stop] = average(seeded, length)[length:]
@@ -244,5 +254,6 @@ def lag(values: Array, bars: int) -> Array:
 
 def untied(difference: Array, scale: Array) -> Array:
     """`difference` with rounding noise (below TIE x scale) set to exactly zero, in place."""
-    difference[np.abs(difference) <= TIE * scale] = 0.0
+    difference *= ~(np.abs(difference) <= TIE * scale)
+    difference += 0.0  # no negative zeros
     return difference

@@ -71,6 +71,7 @@ class Indicator:
             that replaces itself. `cumulative`: through a total that keeps every bar since the first.
         parameters: keywords for `function`.
         carry: the output columns (its own or another entry's) that hold the state.
+        stepwise: whether `function` walks symbols side by side, bar by bar; it is then called once for all of them.
         ascending: outputs that never decrease in this order, such as lower, middle and upper band.
     """
 
@@ -84,6 +85,7 @@ class Indicator:
     parameters: Mapping[str, int | float] = field(default_factory=dict)
     carry: tuple[str, ...] = ()
     ascending: tuple[str, ...] = ()
+    stepwise: bool = False
 
     def __post_init__(self) -> None:
         """Refuse an entry that contradicts itself.

@@ -7,7 +7,7 @@ here: checks of the frame (table.py), stored states (carry.py), series (bars.py)
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -72,11 +72,23 @@ def compute(bars: pd.DataFrame, *, indicators: Iterable[str] = ALL, carry: pd.Da
 
 @dataclass(frozen=True)
 class _Group:
-    """Indicators that are computed on the same complete bars; `complete` is None when that is all of them."""
+    """Indicators that are computed on the same complete bars; `complete` is None when that is all of them.
+
+    Those that walk symbols side by side are apart: their batch is everything.
+    """
 
     entries: list[Indicator]
     columns: list[int]
     complete: Mask | None
+
+    @property
+    def batch_rows(self) -> int | None:
+        """Rows in one batch, None for all."""
+        return None if self.entries[0].stepwise else BATCH_ROWS
+
+    def takes(self, entry: Indicator, complete: Mask | None) -> bool:
+        """Whether an entry that needs these bars belongs to this group."""
+        return entry.stepwise == self.entries[0].stepwise and _same(self.complete, complete)
 
 
 @dataclass(frozen=True)
@@ -87,27 +99,41 @@ class _Batch:
         bars: the complete bars.
         target: rows of the result, for `source` rows of the batch.
         source: rows of the batch that are wanted, None when all are.
+        early: rows inside a warm-up, by its length.
     """
 
     bars: Bars
     target: slice | Rows
     source: Rows | None
+    early: dict[int, list[slice]] = field(default_factory=dict)
 
     def run(self, entry: Indicator, block: Array) -> None:
         """Compute one indicator and write its outputs (outputs, rows) in the basis of each session."""
         results = entry.function(self.bars, **entry.parameters)
         for row, output, values in zip(block, entry.outputs, results, strict=True):
-            direct = isinstance(self.target, slice)
-            out = row[self.target] if direct else np.empty(len(values))
             basis = self._basis(output)
+            if self.source is not None:
+                wanted = values[self.source] if basis is None else values[self.source] / basis[self.source]
+                wanted[self.bars.position[self.source] < output.warm_up] = np.nan
+                row[self.target] = wanted
+                continue
+            out = row[self.target] if isinstance(self.target, slice) else np.empty(len(values))
             if basis is None:
                 out[:] = values
             else:
                 np.divide(values, basis, out=out)
-            for _, start, stop, _ in self.bars.spans:
-                out[start : min(start + output.warm_up, stop)] = np.nan
-            if not direct:
-                row[self.target] = out if self.source is None else out[self.source]
+            for rows in self._warm_up(output.warm_up):
+                out[rows] = np.nan
+            if not isinstance(self.target, slice):
+                row[self.target] = out
+
+    def _warm_up(self, length: int) -> list[slice]:
+        """The rows of each symbol that come too early for a value."""
+        if length not in self.early:
+            self.early[length] = [
+                slice(start, min(start + length, stop)) for _, start, stop, _ in self.bars.spans if length
+            ]
+        return self.early[length]
 
     def _basis(self, output: Output) -> Array | None:
         bars = self.bars
@@ -128,7 +154,7 @@ def _groups(entries: Iterable[Indicator], table: BarTable) -> list[_Group]:
         mask = table.complete_for(entry.inputs)
         complete = None if mask.all() else mask
         for group in groups:
-            if _same(group.complete, complete):
+            if group.takes(entry, complete):
                 group.entries.append(entry)
                 group.columns.append(column)
                 break
@@ -159,7 +185,7 @@ def _batches(group: _Group, table: BarTable, state: Carry | None, wanted: Rows |
     needed = {name for entry in group.entries for name in entry.inputs} | set(FACTORS)
     columns = {name: table.columns[name] if rows is None else table.columns[name][rows] for name in needed}
     place = None if wanted is None else _inverse(wanted, len(table))
-    for first, last in _symbol_ranges(starts, BATCH_ROWS):
+    for first, last in _symbol_ranges(starts, group.batch_rows or len(table)):
         begin, end = int(starts[first]), int(starts[last])
         if begin == end:
             continue

@@ -7,7 +7,7 @@ import numpy as np
 from market_assets.domain.indicators.bars import TIE, Bars, lag
 from market_assets.domain.indicators.definition import PERCENT, PRICE, Array, Indicator, Output
 from market_assets.domain.indicators.trend import WILDER
-from market_assets.domain.indicators.windows import RollingSum, bars_since_highest
+from market_assets.domain.indicators.windows import RollingSum, bars_since_extreme
 
 
 def rsi(bars: Bars, *, length: int) -> tuple[Array, Array, Array]:
@@ -48,22 +48,21 @@ def williams_r(bars: Bars, *, length: int) -> tuple[Array]:
     return (-100.0 * ((highest - bars.close) / width),)
 
 
-def ultimate_oscillator(bars: Bars, *, short: int, medium: int, long: int) -> tuple[Array]:
-    """Buying pressure over true range for three windows, weighted 4, 2 and 1."""
-    pressure = RollingSum(bars.close - np.minimum(bars.low, bars.previous_close))
-    true_range = RollingSum(bars.true_range)
-    parts = []
-    for length in (short, medium, long):
-        width = true_range(length)
-        width = np.where(width <= TIE * bars.close, np.nan, width)
-        parts.append(pressure(length) / width)
-    return (100.0 * ((4.0 * parts[0] + 2.0 * parts[1] + parts[2]) / 7.0),)
+def ultimate_oscillator(bars: Bars, *, short: int) -> tuple[Array]:
+    """Buying pressure over true range for windows of short, 2 x short and 4 x short bars, weighted 4, 2 and 1."""
+    pressure = RollingSum(bars.close - np.minimum(bars.low, bars.previous_close))(short)
+    true_range = RollingSum(bars.true_range)(short)
+    total = 4.0 * pressure / np.where(true_range <= TIE * bars.close, np.nan, true_range)
+    for weight, length in ((2.0, short), (1.0, 2 * short)):
+        pressure, true_range = pressure + lag(pressure, length), true_range + lag(true_range, length)
+        total += weight * pressure / true_range
+    return (100.0 / 7.0 * total,)
 
 
 def aroon(bars: Bars, *, length: int) -> tuple[Array, Array, Array]:
     """How recent the highest high and the lowest low of length + 1 bars are; of equal ones the latest counts."""
-    up = 100.0 * ((length - bars_since_highest(bars.high, length + 1, TIE)) / length)
-    down = 100.0 * ((length - bars_since_highest(-bars.low, length + 1, TIE)) / length)
+    up = 100.0 * ((length - bars_since_extreme(bars.high, length + 1, tie=TIE, highest=True)) / length)
+    down = 100.0 * ((length - bars_since_extreme(bars.low, length + 1, tie=TIE, highest=False)) / length)
     return up, down, up - down
 
 
@@ -180,7 +179,7 @@ ENTRIES = (
         name="ultimate_oscillator",
         function=ultimate_oscillator,
         inputs=("high", "low", "close"),
-        parameters={"short": 7, "medium": 14, "long": 28},
+        parameters={"short": 7},
         outputs=(
             Output(
                 "ultimate_oscillator",

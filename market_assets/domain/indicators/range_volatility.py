@@ -27,8 +27,8 @@ def garman_klass(bars: Bars, *, length: int) -> tuple[Array]:
 
 def yang_zhang(bars: Bars, *, length: int) -> tuple[Array]:
     """From overnight return, open-to-close return and the Rogers-Satchell range term; independent of drift and gaps."""
-    overnight, move = np.log(bars.open / bars.previous_close), bars.log_move
-    above, below = np.log(bars.high / bars.open), np.log(bars.low / bars.open)
+    move, above = bars.log_move, np.log(bars.high / bars.open)
+    overnight, below = bars.log_return - move, above - bars.log_range
     range_term = RollingSum(above * (above - move) + below * (below - move))(length) / length
     overnight_term = RollingComoment(RollingSum(overnight))(length) / (length - 1)
     move_term = RollingComoment(RollingSum(move))(length) / (length - 1)

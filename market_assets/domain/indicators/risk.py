@@ -8,14 +8,17 @@ import numpy as np
 
 from market_assets.domain.indicators.bars import Bars, lag, untied
 from market_assets.domain.indicators.definition import RATIO, Array, Indicator, Output
-from market_assets.domain.indicators.windows import RollingComoment, RollingSum
+from market_assets.domain.indicators.windows import RollingSum
+
+EQUAL_RETURNS = 1e-13
+"""Squared deviations below this part of the squares are the rounding of returns that are all equal."""
 
 
 def realised_moments(bars: Bars, *, length: int) -> tuple[Array, Array]:
     """Realised skewness and kurtosis: powers of returns over their sum of squares, mean return taken as zero."""
     square = bars.log_return**2
     total = RollingSum(square)(length)
-    skewness = math.sqrt(length) * RollingSum(bars.log_return * square)(length) / total**1.5
+    skewness = math.sqrt(length) * RollingSum(bars.log_return * square)(length) / (total * np.sqrt(total))
     kurtosis = length * RollingSum(square * square)(length) / total**2
     # A single return that is not zero lies on the bound; rounding must not put it beyond.
     limit = math.sqrt(length)
@@ -23,14 +26,26 @@ def realised_moments(bars: Bars, *, length: int) -> tuple[Array, Array]:
 
 
 def benchmark_regression(bars: Bars, *, length: int) -> tuple[Array, Array]:
-    """Slope and correlation of the stock's returns on those of the benchmark."""
-    own = RollingSum(bars.change / bars.previous_close)
+    """Slope and correlation of the stock's returns on those of the benchmark.
+
+    From sums of squares and products: a mean daily return is so small beside its deviations that nothing is lost by
+    subtracting it at the end. What is left of returns that are all equal is rounding, and counts as none.
+    """
     level = bars.columns["benchmark"]
     before = lag(level, 1)
-    other = RollingSum(untied(level - before, level) / before)
-    joint = RollingComoment(own, other)(length)
-    own_square, other_square = RollingComoment(own)(length), RollingComoment(other)(length)
+    own, other = bars.simple_return, untied(level - before, level) / before
+    own_sum, other_sum = RollingSum(own)(length), RollingSum(other)(length)
+    joint = RollingSum(own * other)(length) - own_sum * other_sum / length
+    own_square = _about_mean(RollingSum(own * own)(length), own_sum, length)
+    other_square = _about_mean(RollingSum(other * other)(length), other_sum, length)
     return joint / other_square, np.clip(joint / np.sqrt(own_square * other_square), -1.0, 1.0)
+
+
+def _about_mean(squares: Array, total: Array, length: int) -> Array:
+    """Sum of squared deviations from the mean, NaN where there are none."""
+    deviations = squares - total * total / length
+    deviations[deviations <= EQUAL_RETURNS * squares] = np.nan
+    return deviations
 
 
 def amihud(bars: Bars, *, length: int) -> tuple[Array]:
@@ -41,7 +56,7 @@ def amihud(bars: Bars, *, length: int) -> tuple[Array]:
     basis = bars.price_factor * bars.volume_factor
     value = bars.close * bars.volume / basis
     traded = value > 0.0
-    impact = np.where(traded, np.abs(bars.change / bars.previous_close) / np.where(traded, value, 1.0), 0.0)
+    impact = np.where(traded, np.abs(bars.simple_return) / np.where(traded, value, 1.0), 0.0)
     mean = RollingSum(impact)(length) / RollingSum(traded.astype(np.float64))(length)
     return (1e6 * mean / basis,)
 
@@ -85,7 +100,7 @@ ENTRIES = (
                 RATIO,
                 "Slope of 252 daily returns on those of the benchmark.",
                 252,
-                null_when="the benchmark has not moved over 252 sessions",
+                null_when="the benchmark's 252 returns are all equal",
             ),
             Output(
                 "correlation_252",
@@ -93,7 +108,7 @@ ENTRIES = (
                 "Correlation of 252 daily returns with those of the benchmark.",
                 252,
                 bounds=(-1.0, 1.0),
-                null_when="close or benchmark has not moved over 252 sessions",
+                null_when="252 returns of close or benchmark are all equal",
             ),
         ),
         formula="beta = cov(r, b) / var(b); correlation = cov(r, b) / sqrt(var(r) var(b)); 252 simple returns",

@@ -1,52 +1,64 @@
 """Trailing stops: Parabolic SAR and Supertrend.
 
 Both branch at every bar on a comparison of price and stop, so no lookback makes a late start equal to an early one: two
-paths may never meet. Their whole state is therefore stored in columns and carried.
-
-The loops are plain Python over floats: a bar depends on the one before through a branch, so there is nothing to
-vectorise along a symbol, and running all symbols side by side costs more for few symbols than it saves for many.
+paths may never meet. Their whole state is therefore stored in columns and carried. A bar depends on the one before
+through a branch, so nothing can be vectorised along a symbol; symbols do not depend on each other and are walked side
+by side (lanes.py).
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import numpy as np
 
 from market_assets.domain.indicators.bars import TIE, Bars, lag
 from market_assets.domain.indicators.definition import PRICE, RATIO, Array, Indicator, Output
+from market_assets.domain.indicators.lanes import Lanes
 from market_assets.domain.indicators.trend import WILDER
 from market_assets.domain.indicators.volatility import average_true_range
 
 SIDE = "1 (long) or -1 (short)"
-
-# Stop, side, extreme, acceleration factor after a bar.
-SarState = tuple[float, float, float, float]
+SAR_STATE = ("psar", "psar_side", "psar_extreme", "psar_acceleration")
+BANDS = ("supertrend_upper", "supertrend_lower")
 
 
 def parabolic_sar(bars: Bars, *, step: float, maximum: float) -> tuple[Array, Array, Array, Array]:
-    """Stop, side, extreme price and acceleration factor after each bar."""
-    columns = ("psar", "psar_side", "psar_extreme", "psar_acceleration")
-    out = np.full((len(columns), len(bars)), np.nan)
-    reads = _sar_reads(bars)
-    for i, start, stop, resume in bars.spans:
-        if resume >= 0:
-            first, state = resume, tuple(float(bars.states[column][i]) for column in columns)
-        elif stop - start > 1:
-            first, state = start, _first_position(bars, start)
-        else:
-            continue
-        out[:, first] = state
-        path = _sar_path(state, reads[:, first:stop].tolist(), step, maximum)
-        out[:, first + 1 : stop] = np.array(path).reshape(-1, len(columns)).T
+    """Stop, side, extreme price and acceleration factor after each bar.
+
+    A short position is a long one in prices of opposite sign, so there is one rule: prices, stop and extreme are
+    multiplied by the side.
+    """
+    lanes = Lanes(bars, 0)
+    long, short = _sar_reads(bars, lanes)
+    state = lanes.states(bars, SAR_STATE, _first_positions(bars, lanes))
+    state[[0, 2]] *= state[1]
+    path = np.empty((len(lanes.running), *state.shape))
+    path[:1] = state
+    for t, running in enumerate(lanes.running[1:].tolist(), start=1):
+        stop, side, extreme, factor = state[:, :running]
+        is_long = side > 0.0
+        best, worst, limit = np.where(is_long, long[t, :, :running], short[t, :, :running])
+        margin = TIE * long[t, 0, :running]
+        stop += factor * (extreme - stop)
+        np.minimum(stop, limit, out=stop)
+        turned = (worst <= stop + margin).nonzero()[0]
+        best_before = np.where(is_long[turned], long[t - 1, 0, turned], short[t - 1, 0, turned])
+        peak = np.maximum(np.maximum(extreme[turned], best[turned]), best_before)
+        extended = best > extreme + margin
+        np.copyto(extreme, best, where=extended)
+        np.add(factor, step, out=factor, where=extended)
+        np.minimum(factor, maximum, out=factor)
+        stop[turned], side[turned], extreme[turned], factor[turned] = -peak, -side[turned], -worst[turned], step
+        path[t, :, :running] = state[:, :running]
+    path[:, [0, 2]] *= path[:, 1:2]
+    out = lanes.columns(path)
     return out[0], out[1], out[2], out[3]
 
 
-def _sar_reads(bars: Bars) -> Array:
-    """What a step reads at a bar: (4, n).
+def _sar_reads(bars: Bars, lanes: Lanes) -> tuple[Array, Array]:
+    """What a step reads, (steps, 3, lanes) for a long and for a short position: best and worst price, stop's limit.
 
-    High, low, and the levels that a long and a short stop may not pass: the extremes of the two previous bars. As in
-    TA-Lib the first bar does not limit the stop of the third, and the second limits its own.
+    The limit is the worse of the two previous bars' worst prices. As in TA-Lib the first bar does not limit the stop of
+    the third, and the second limits its own.
     """
     limits = []
     for series, nearer in ((bars.low, np.minimum), (bars.high, np.maximum)):
@@ -56,46 +68,21 @@ def _sar_reads(bars: Bars) -> Array:
         limit[second] = nearer(before[second], series[second])
         limit[third] = before[third]
         limits.append(limit)
-    return np.stack((bars.high, bars.low, *limits))
+    long = lanes.matrix(bars.high, bars.low, limits[0])
+    short = lanes.matrix(bars.low, bars.high, limits[1])
+    return long, np.negative(short, out=short)
 
 
-def _first_position(bars: Bars, start: int) -> SarState:
-    """Started as TA-Lib: the side of the larger directional movement of the first two bars, the stop opposite."""
-    high, low = bars.high, bars.low
-    fall, rise = low[start] - low[start + 1], high[start + 1] - high[start]
-    short = fall > max(rise, 0.0) + TIE * high[start + 1]
-    stop = float(high[start] if short else low[start])
-    return stop, -1.0 if short else 1.0, stop, 0.0
+def _first_positions(bars: Bars, lanes: Lanes) -> Array:
+    """State after the first bar, (4, lanes), started as TA-Lib.
 
-
-def _sar_path(state: Iterable[float], reads: list[list[float]], step: float, maximum: float) -> list[float]:
-    """States after each bar but the first, one after another in one flat list."""
-    stop, side, extreme, factor = state
-    path: list[float] = []
-    bars = zip(*reads, strict=True)
-    high_before, low_before, *_ = next(bars)
-    for high, low, floor, ceiling in bars:
-        margin = TIE * high
-        stop += factor * (extreme - stop)
-        if side > 0.0:
-            stop = min(stop, floor)
-            if low <= stop + margin:
-                stop, side, extreme, factor = max(extreme, high, high_before), -1.0, low, step
-            elif high > extreme + margin:
-                extreme = high
-                if factor < maximum:
-                    factor = min(factor + step, maximum)
-        else:
-            stop = max(stop, ceiling)
-            if high >= stop - margin:
-                stop, side, extreme, factor = min(extreme, low, low_before), 1.0, high, step
-            elif low < extreme - margin:
-                extreme = low
-                if factor < maximum:
-                    factor = min(factor + step, maximum)
-        path += (stop, side, extreme, factor)
-        high_before, low_before = high, low
-    return path
+    The side of the larger directional movement of the first two bars, the stop opposite.
+    """
+    first, second = lanes.rows, np.minimum(lanes.rows + 1, len(bars) - 1)
+    fall, rise = bars.low[first] - bars.low[second], bars.high[second] - bars.high[first]
+    is_short = fall > np.maximum(rise, 0.0) + TIE * bars.high[second]
+    stop = np.where(is_short, bars.high[first], bars.low[first])
+    return np.stack((stop, np.where(is_short, -1.0, 1.0), stop, np.zeros(len(first))))
 
 
 def supertrend(bars: Bars, *, length: int, multiple: float) -> tuple[Array, Array, Array, Array]:
@@ -104,11 +91,8 @@ def supertrend(bars: Bars, *, length: int, multiple: float) -> tuple[Array, Arra
     The upper band follows the basic band down only, until a close above it sets it anew; the lower band mirrors it. The
     side turns when the close crosses the band behind it, and is long at first, as in TA-Lib.
     """
-    half = multiple * average_true_range(bars, length)
-    middle = 0.5 * (bars.high + bars.low)
+    upper, lower = _trailing_bands(bars, multiple * average_true_range(bars, length), length)
     margin = TIE * bars.close
-    upper = _trailing_band(bars, middle + half, bars.close - margin, "supertrend_upper", length)
-    lower = -_trailing_band(bars, half - middle, -bars.close - margin, "supertrend_lower", length)
     turns = np.where(bars.close + margin < lower, -1.0, np.where(bars.close - margin > upper, 1.0, 0.0))
     side = np.full(len(bars), np.nan)
     for i, start, stop, resume in bars.spans:
@@ -120,18 +104,23 @@ def supertrend(bars: Bars, *, length: int, multiple: float) -> tuple[Array, Arra
     return np.where(side > 0.0, lower, upper), side, upper, lower
 
 
-def _trailing_band(bars: Bars, basic: Array, crossing: Array, state: str, length: int) -> Array:
-    """The band above the price, (n,): `basic` where it is lower than before or the last close crossed the band."""
-    sign = 1.0 if state.endswith("upper") else -1.0
-    out = np.full(len(bars), np.nan)
-    for i, start, stop, resume in bars.spans:
-        first = start + length if resume < 0 else resume
-        if first < stop:
-            band = float(basic[first]) if resume < 0 else sign * float(bars.states[state][i])
-            out[first] = band
-            steps = zip(basic[first + 1 : stop].tolist(), crossing[first : stop - 1].tolist(), strict=True)
-            out[first + 1 : stop] = [band := (new if new < band or crossed > band else band) for new, crossed in steps]
-    return out
+def _trailing_bands(bars: Bars, half: Array, length: int) -> tuple[Array, Array]:
+    """Upper and lower band: the basic one where it is nearer than before or the last close crossed the band.
+
+    The lower band is an upper one in prices of opposite sign.
+    """
+    lanes = Lanes(bars, length)
+    middle, margin = 0.5 * (bars.high + bars.low), TIE * bars.close
+    reads = lanes.matrix(middle + half, half - middle, bars.close - margin, -bars.close - margin)
+    path, opposite = reads[:, :2], np.array([[1.0], [-1.0]])
+    if len(path):
+        path[0] = opposite * lanes.states(bars, BANDS, opposite * path[0])
+    for t, running in enumerate(lanes.running[1:].tolist(), start=1):
+        before, basic = path[t - 1, :, :running], path[t, :, :running]
+        kept = ~((basic < before) | (reads[t - 1, 2:, :running] > before))
+        np.copyto(basic, before, where=kept)
+    upper, lower = lanes.columns(path)
+    return upper, np.negative(lower, out=lower)
 
 
 ENTRIES = (
@@ -154,7 +143,8 @@ ENTRIES = (
         ),
         source=f"{WILDER}, section II; start as TA-Lib SAR",
         kind="recursive",
-        carry=("psar", "psar_side", "psar_extreme", "psar_acceleration"),
+        carry=SAR_STATE,
+        stepwise=True,
     ),
     Indicator(
         name="supertrend",
@@ -173,6 +163,7 @@ ENTRIES = (
         ),
         source="Seban, Tout le monde mérite d'être riche (2008); start as TA-Lib SUPERTREND",
         kind="recursive",
-        carry=("supertrend_side", "supertrend_upper", "supertrend_lower", "atr_10"),
+        carry=("supertrend_side", *BANDS, "atr_10"),
+        stepwise=True,
     ),
 )

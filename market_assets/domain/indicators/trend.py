@@ -58,8 +58,8 @@ def _directional_moves(bars: Bars) -> tuple[Array, Array, Array]:
     """Upward and downward movement (only the larger of the two counts, a tie counts for neither) and true range."""
     rise, fall = bars.high - lag(bars.high, 1), lag(bars.low, 1) - bars.low
     margin = TIE * bars.high
-    up = np.where(rise > np.maximum(fall, 0.0) + margin, rise, 0.0)
-    down = np.where(fall > np.maximum(rise, 0.0) + margin, fall, 0.0)
+    up = rise * (rise > np.maximum(fall, 0.0) + margin)
+    down = fall * (fall > np.maximum(rise, 0.0) + margin)
     true_range = bars.true_range.copy()
     for series in (up, down, true_range):
         series[bars.first_bars] = 0.0
@@ -68,9 +68,7 @@ def _directional_moves(bars: Bars) -> tuple[Array, Array, Array]:
 
 def _percent(part: Array, whole: Array) -> Array:
     """100 x part / whole; zero where nothing has moved yet."""
-    out = 100.0 * (part / whole)
-    out[whole == 0.0] = 0.0
-    return out
+    return np.asarray(100.0 * (part / (whole + (whole == 0.0))))
 
 
 def _sma(length: int) -> Indicator:

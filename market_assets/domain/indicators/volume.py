@@ -23,8 +23,8 @@ def money_flow_index(bars: Bars, *, length: int) -> tuple[Array]:
     typical = bars.typical_price
     change = untied(typical - lag(typical, 1), typical)
     flow = typical * bars.volume
-    positive = RollingSum(np.where(change > 0.0, flow, 0.0))(length)
-    negative = RollingSum(np.where(change < 0.0, flow, 0.0))(length)
+    positive = RollingSum(flow * (change > 0.0))(length)
+    negative = RollingSum(flow * (change < 0.0))(length)
     return (100.0 * (positive / (positive + negative)),)
 
 

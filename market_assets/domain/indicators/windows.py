@@ -15,6 +15,7 @@ that windows share their parts; callers never write into them.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from market_assets.domain.indicators.definition import Array
 
@@ -93,22 +94,26 @@ class RollingExtreme:
         return self._windows[length]
 
 
-def bars_since_highest(values: Array, length: int, tie: float) -> Array:
-    """How many elements ago the largest of the last `length` elements was; of equal ones the latest counts.
+def bars_since_extreme(values: Array, length: int, *, tie: float, highest: bool) -> NDArray[np.int16]:
+    """How many elements ago the extreme of the last `length` elements was; of equal ones the latest counts.
 
     Args:
-        values: (n,) series.
+        values: (n,) series, positive.
         length: elements in the window.
         tie: values that differ by at most this, relative to their size, are equal.
+        highest: whether the extreme is the largest or the smallest element.
     """
-    size, highest, since = 1, values, np.zeros_like(values)
+    reach, at_least, nearer = (
+        (1.0 - tie, np.greater_equal, np.maximum) if highest else (1.0 + tie, np.less_equal, np.minimum)
+    )
+    size, extreme, since = 1, values, np.zeros(len(values), np.int16)
     while size < length:
         shift = min(size, length - size)
-        newer, older = highest[shift:], highest[:-shift]
-        later = newer >= older - tie * np.abs(older)
-        highest = np.concatenate((highest[:shift], np.where(later, newer, older)))
-        since = np.concatenate((since[:shift], np.where(later, since[shift:], since[:-shift] + shift)))
-        size += shift
+        later = at_least(extreme[shift:], extreme[:-shift] * reach)
+        ago = since.copy()
+        ago[shift:] = since[:-shift] + np.int16(shift)
+        ago[shift:] += (since[shift:] - ago[shift:]) * later
+        extreme, since, size = _combined(nearer, extreme, extreme, shift), ago, size + shift
     return since
 
 
