@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 import yaml
 from eodhd_server import EodhdServer
+from nse_server import NseServer, Traded
 from psycopg import sql
 from tiingo_server import TiingoServer
+from vendor_contract import sessions
 from vendor_listings import Listing, sample_listings
 from vendor_stand_in import KEY
 
@@ -168,3 +170,33 @@ def test_no_key_is_ever_stored(chain: Chain, tiingo: TiingoServer, eodhd: EodhdS
             assert KEY not in str(rows)
     for path in (chain.folder / "home").rglob("*"):
         assert not path.is_file() or KEY.encode() not in path.read_bytes()
+
+
+def test_daily_files_are_asked_for_once_whatever_the_number_of_symbols(
+    tmp_path: Path, warehouse_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKET_HOME", str(tmp_path / "home"))
+    start, end = dt.date(2024, 7, 1), dt.date(2024, 7, 12)
+    days = sessions("XBOM", start, end)
+    symbols = [f"S{number}" for number in range(7)]
+    files = {
+        f"{day:%Y-%m-%d}": [Traded(symbol, "EQ", (10.0, 11.0, 9.0, 10.5, 100)) for symbol in symbols] for day in days
+    }
+    with NseServer(files) as server:
+        source = {"kind": "nse_bhavcopy", "options": {"endpoint": server.url, "threads": 1}}
+        settings = {
+            "partitions": {"start": start},
+            "sources": [{**source, "fetch": {"requests_per_second": 1000}}],
+            "ingest": {"chunk_symbols": 2},
+        }
+        (tmp_path / "market.yaml").write_text(yaml.safe_dump(settings))
+        rows = [f"{symbol},XBOM,{symbol},INR,2020-01-01," for symbol in symbols]
+        (tmp_path / "universe.csv").write_text("\n".join([UNIVERSE[0], *rows]) + "\n")
+        (tmp_path / "calendar_overrides.csv").write_text("exchange,session,kind,opens_at,closes_at,reason\n")
+        now = dt.datetime(2024, 7, 13, 12, 0, tzinfo=dt.UTC)
+        platform = Platform(load_config(tmp_path / "market.yaml", {}), now=lambda: now)
+        platform.warehouse_url = warehouse_url
+        report = ingest(platform, start, end, run_id="run-1")
+        assert (report.received, report.failures) == (7 * len(days), [])
+        assert report.requests == len(server.asked) == len(days)
+        assert server.requests == {"legacy": 5, "udiff": 5}
