@@ -13,6 +13,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from market_assets.commands.quarantine_options import quarantine_app
+
 app = typer.Typer(
     name="market",
     help="Self-hosted market data on Dagster: versioned bars, adjusted prices, indicators and index values.",
@@ -26,6 +28,8 @@ index_app = typer.Typer(
     help="Why an index stands where it does, and how a new one would have done.", no_args_is_help=True
 )
 app.add_typer(index_app, name="index")
+
+app.add_typer(quarantine_app, name="quarantine")
 
 DAY = ["%Y-%m-%d"]
 
