@@ -34,7 +34,8 @@ from market_assets.sources.base import (
 )
 from market_assets.sources.frames import ACTION_COLUMNS, ACTIONS, BARS, SECURITIES
 from market_assets.sources.options import SourceContext, SourceOptions
-from market_assets.sources.yahoo_client import Event, YahooClient
+from market_assets.sources.yahoo_chart import Event
+from market_assets.sources.yahoo_client import YahooClient
 from market_assets.sources.yahoo_evidence import COLUMNS, Series, local_date
 from market_assets.sources.yahoo_exchanges import EXCHANGES, major_currency, yahoo_symbol
 from market_assets.sources.yahoo_history import Question, YahooHistories

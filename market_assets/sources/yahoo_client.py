@@ -1,8 +1,8 @@
 """One question to Yahoo through yfinance: a stretch of one symbol's history, or a typed error that says why not.
 
-Belongs here: the yfinance session, how an answer is read, and how many requests were made. Does not belong here: which
-stretches are asked for (`yahoo_history.py`), what bars and actions follow (`yahoo.py`), what a failure means
-(`yahoo_errors.py`), retries, rate limits and breakers (`market_assets.fetching`).
+Belongs here: the yfinance session, and how many requests were made. Does not belong here: which stretches are asked for
+(`yahoo_history.py`), what an answer says (`yahoo_chart.py`), what a failure means (`yahoo_errors.py`), retries, rate
+limits and breakers (`market_assets.fetching`).
 
 yfinance turns most failures into an empty frame or a guess ("possibly delisted"), asks again by itself when a status is
 400 or above, and remembers answers about the past in memory. So its exceptions are let through, a refusal is raised
@@ -13,66 +13,23 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import json
 import tempfile
 import threading
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import pandas as pd
 
+from market_assets.sources.yahoo_chart import NOTHING, Answer, History, read, without_bars
 from market_assets.sources.yahoo_errors import PARSING, NoResult, Refused, explained
 
 CHART_PATH: Final = "/v8/finance/chart/"
 
-FACTS: Final = (
-    "symbol",
-    "currency",
-    "exchangeTimezoneName",
-    "firstTradeDate",
-    "regularMarketTime",
-    "longName",
-    "shortName",
-)
-"""Keys of the metadata that are read."""
-
-EVENTS: Final = {"splits": "split", "dividends": "cash_dividend", "capitalGains": "special_dividend"}
-"""Yahoo's groups of events -> kinds of action."""
-
 _RENEWED: Final = frozenset({401, 403})
 # Statuses after which yfinance gets new cookies and a new crumb and asks once more, as it should.
-
-
-class Event(NamedTuple):
-    """A split (new shares per old) or a distribution (per share, divided by the splits after it, in Yahoo's unit)."""
-
-    day: np.datetime64
-    kind: str
-    value: float
-
-
-@dataclass(frozen=True)
-class History:
-    """Yahoo's answer for a stretch of one symbol.
-
-    Attributes:
-        frame: Open, High, Low, Close, Volume of each day, split-adjusted, by midnight of the exchange-local date, in
-            its zone. Empty when Yahoo knows the symbol but has no bars. yfinance adds a row without prices for an event
-            on a day without a bar.
-        events: splits and distributions of the stretch, by day.
-        metadata: Yahoo's facts about the symbol, by the keys of FACTS; empty when it gave none.
-        body: the answer as it came.
-    """
-
-    frame: pd.DataFrame
-    events: tuple[Event, ...]
-    metadata: dict[str, Any]
-    body: bytes
 
 
 class _Conversation(threading.local):
@@ -129,7 +86,7 @@ class YahooClient:
         import yfinance
 
         if kept == b"":
-            return _NOTHING
+            return NOTHING
         self._begin()
         data = _Uncached(None, kept)
         try:
@@ -145,15 +102,15 @@ class YahooClient:
                 keepna=True,
                 timeout=self._timeout,
             )
-            return _read(frame, data.answer)
+            return read(frame, data.answer)
         except yfinance.exceptions.YFPricesMissingError as error:
-            empty = _without_bars(data.answer)
+            empty = without_bars(data.answer)
             if empty is None:
                 raise explained(symbol, error, self._talk.chart, data.answer) from error
             return empty
         except (Refused, yfinance.exceptions.YFException, OSError, *PARSING) as error:
             if isinstance(error, Refused) and error.nothing_there:
-                return _NOTHING
+                return NOTHING
             raise explained(symbol, error, self._talk.chart, data.answer) from error
 
     def later_splits(self, symbol: str, zone: str, start: dt.date, *, kept: bytes | None = None) -> History:
@@ -166,7 +123,7 @@ class YahooClient:
         from yfinance.exceptions import YFException
 
         if kept == b"":
-            return _NOTHING
+            return NOTHING
         self._begin()
         data = _Uncached(None, kept)
         try:
@@ -178,10 +135,10 @@ class YahooClient:
                 "events": "splits",
             }
             data.get(f"{_BASE_URL_}{CHART_PATH}{symbol}", params, self._timeout)
-            return _read(None, data.answer)
+            return read(None, data.answer)
         except (Refused, NoResult, YFException, OSError, *PARSING) as error:
             if isinstance(error, Refused) and error.nothing_there:
-                return _NOTHING
+                return NOTHING
             raise explained(symbol, error, self._talk.chart, data.answer) from error
 
     def reset(self) -> None:
@@ -225,27 +182,6 @@ class YahooClient:
         return session
 
 
-class _Answer:
-    """A chart as yfinance reads one. Decoded once: the client of `requests` would guess at its encoding each time."""
-
-    def __init__(self, content: bytes, response: Any = None) -> None:
-        self.content = content
-        self.url = "" if response is None else response.url
-        self.status_code = 200 if response is None else response.status_code
-
-    @functools.cached_property
-    def text(self) -> str:
-        return self.content.decode("utf-8", errors="replace")
-
-    @functools.cached_property
-    def document(self) -> Any:
-        return json.loads(self.content)
-
-    def json(self) -> Any:
-        """The document, which yfinance asks for by this name."""
-        return self.document
-
-
 class _Uncached:
     """Stands before yfinance's data client and bypasses its memory of answers.
 
@@ -256,62 +192,17 @@ class _Uncached:
 
     def __init__(self, client: Any, kept: bytes | None) -> None:
         self.client = client
-        self.answer = None if kept is None else _Answer(kept)
+        self.answer = None if kept is None else Answer(kept)
         self._replays = kept is not None
 
-    def get(self, url: str, params: Any = None, timeout: float = 30) -> _Answer:
+    def get(self, url: str, params: Any = None, timeout: float = 30) -> Answer:
         """The chart at `url`."""
         if self.answer is None or not self._replays:
             response = self.client.get(url, params, timeout)
-            self.answer = _Answer(bytes(response.content), response)
+            self.answer = Answer(bytes(response.content), response)
         return self.answer
 
     cache_get = get
-
-
-_NOTHING: Final = History(pd.DataFrame(), (), {}, b"")
-"""The answer when Yahoo says that it has nothing in the stretch."""
-
-
-def _read(frame: pd.DataFrame | None, answer: _Answer | None) -> History:
-    """`frame`, or one that has only the dates, with the events and facts that stand beside it in the answer."""
-    if answer is None:
-        raise LookupError("there is no answer")
-    results = answer.document["chart"]["result"]
-    if not results:
-        raise NoResult("null")
-    result = results[0]
-    meta = result["meta"]
-    zone = ZoneInfo(str(meta["exchangeTimezoneName"]))
-    if frame is None:
-        stamps = pd.to_datetime(result.get("timestamp") or [], unit="s", utc=True)
-        frame = pd.DataFrame(index=stamps.tz_convert(zone).normalize())
-    facts = {key: meta.get(key) for key in FACTS}
-    return History(frame, _events(result.get("events") or {}, zone), facts, answer.content)
-
-
-def _events(groups: dict[str, Any], zone: ZoneInfo) -> tuple[Event, ...]:
-    events = [
-        Event(np.datetime64(dt.datetime.fromtimestamp(entry["date"], zone).date()), kind, _value(entry))
-        for group, kind in EVENTS.items()
-        for entry in groups.get(group, {}).values()
-    ]
-    return tuple(sorted(event for event in events if event.value > 0))
-
-
-def _value(entry: dict[str, Any]) -> float:
-    if "amount" in entry:
-        return float(entry["amount"])
-    return float(entry["numerator"]) / float(entry["denominator"])
-
-
-def _without_bars(answer: _Answer | None) -> History | None:
-    """The history of a symbol that exists but has no bars in the stretch, None when that is not what was answered."""
-    try:
-        history = _read(None, answer)
-    except (NoResult, *PARSING):
-        return None
-    return history if history.frame.empty else None
 
 
 @functools.lru_cache(maxsize=1)

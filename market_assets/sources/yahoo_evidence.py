@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from market_assets.errors import AnswerCutOff, SourceUnavailable, UnexpectedPayload
-from market_assets.sources.yahoo_client import Event, History
+from market_assets.sources.yahoo_chart import Event, History
 
 COLUMNS: Final = {"Open": "open", "High": "high", "Low": "low", "Close": "close", "Volume": "volume"}
 """Yahoo's columns -> ours."""

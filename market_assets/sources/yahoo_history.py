@@ -25,7 +25,8 @@ from market_assets.errors import AnswerCutOff, SourceUnavailable, TimedOut
 from market_assets.fetching.cache import cache_key
 from market_assets.fetching.ranges import Window, walk
 from market_assets.sources.options import SourceContext
-from market_assets.sources.yahoo_client import CHART_PATH, Event, History, YahooClient
+from market_assets.sources.yahoo_chart import Event, History
+from market_assets.sources.yahoo_client import CHART_PATH, YahooClient
 from market_assets.sources.yahoo_evidence import (
     QUARTER,
     SOME_DAYS,
