@@ -9,7 +9,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 export DAGSTER_HOME ?= $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui test test-slow test-browser chaos check format lock bench bench-compare clean env install
+.PHONY: help run ui test test-slow test-browser chaos check format lock bench bench-growth \
+	bench-lock bench-compare clean env install
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -31,10 +32,11 @@ run: install ## materialize the whole history of config/market.yaml and print a 
 ui: install ## Dagster on 127.0.0.1:3000, daemon and sensors on
 	$(BIN)/market ui
 
-test: install ## the test suite, on an embedded PostgreSQL of its own
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not browser" --cov --cov-report=term
+test: install ## the test suite, on an embedded PostgreSQL of its own; COVERAGE=1 reports coverage
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow and not browser" \
+		$(if $(COVERAGE),--cov --cov-report=term)
 
-test-slow: install ## minutes-long tests: crash recovery, large data
+test-slow: install ## minutes-long tests: large data, a real daemon, Celery workers, benchmarks at a small size
 	$(BIN)/python -m pytest -m slow
 
 test-browser: install ## the Dagster UI in headless Chromium, screenshots into docs/images
@@ -60,6 +62,14 @@ lock: ## resolve pyproject.toml into requirements.lock, with hashes
 
 bench: install ## measure, into benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+bench-growth: install ## the same for markets of up to 8,000 symbols and 40 years: takes half an hour and 40 GB
+	$(BIN)/python -m benchmarks --only growth
+
+bench-lock: install ## resolve the packages that benchmarks/peers compares with, with hashes
+	for peer in zipline arcticdb pandas_ta plain_dagster; do $(BIN)/uv pip compile --quiet --generate-hashes \
+		--python-version 3.11 --no-emit-index-url --custom-compile-command "make bench-lock" \
+		benchmarks/peers/$$peer/requirements.in -o benchmarks/peers/$$peer/requirements.lock || exit 1; done
 
 bench-compare: install ## hold benchmarks/results.json against benchmarks/baseline.json, by ratio to the floor
 	$(BIN)/python -m benchmarks.compare
