@@ -14,8 +14,10 @@ RUN python -m venv /opt/tools \
     && /opt/tools/bin/pip install --no-cache-dir --require-hashes -r requirements-bootstrap.lock \
     && python -m venv --without-pip /opt/venv
 # pyproject.toml names what is needed at run time, the lock pins it: the image holds no test or lint tools.
+# EXTRAS="--extra celery" or "--extra kubernetes" adds a run launcher: docs/scaling.md.
+ARG EXTRAS=""
 RUN /opt/tools/bin/uv pip install --python /opt/venv/bin/python --require-hashes \
-        --constraints requirements.lock -r pyproject.toml
+        --constraints requirements.lock -r pyproject.toml ${EXTRAS}
 COPY README.md ./
 COPY market_assets ./market_assets
 COPY quality ./quality

@@ -14,8 +14,9 @@ from benchmarks.measure import Beside, Figure, Scale, Spread, Target, alternate,
 from benchmarks.server import checkpoint, fresh_database, temporary_folder, temporary_server
 from market_assets.warehouse.connection import arrow_cursor, connect
 from market_assets.warehouse.migrate import migrate
+from market_assets.warehouse.rows import to_arrow
 from market_assets.warehouse.tables import PRICE_BAR
-from market_assets.warehouse.versions import to_arrow, write_versions
+from market_assets.warehouse.versions import write_versions
 
 BARE = "bare"
 COLUMNS = sql.SQL(", ").join(
