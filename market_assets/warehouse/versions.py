@@ -2,10 +2,12 @@
 
 A write stages its rows by binary COPY into a temporary table (unlogged, private to the session) and then, in the same
 transaction and under one advisory lock per table,
-    1. closes current versions whose values differ from the staged ones (a restatement),
-    2. closes current versions inside `scope` that were not staged (a withdrawal),
-    3. drops staged rows that still have a current version (they equal it) and inserts the others.
-Rows equal to their current version cost a read and no write. A crash before the commit leaves nothing.
+    1. keeps the staged rows that do not equal their current version,
+    2. closes the current versions of those (a restatement),
+    3. closes current versions inside `scope` that were not staged (a withdrawal),
+    4. inserts what it kept.
+Rows equal to their current version cost a read and no write. Rows of symbols (of the first key column) that the table
+has never seen are copied straight into it. A crash before the commit leaves nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from market_assets.errors import OutOfOrderKnowledge, SchemaMismatch
+from market_assets.errors import OutOfOrderKnowledge
 from market_assets.warehouse.connection import arrow_cursor, arrow_to_frame, connect, read_frame
-from market_assets.warehouse.tables import BOOLEAN, DATE, FLOAT, INTEGER, TEXT, TIMESTAMP, VersionedTable
+from market_assets.warehouse.rows import to_arrow
+from market_assets.warehouse.tables import VersionedTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,36 +107,31 @@ class VersionedWriter:
             OutOfOrderKnowledge: `known_at` is not later than a version it would replace.
         """
         arrow = to_arrow(table, frame)
-        stage = f"stage_{self._stages}"
-        self._stages += 1
         self.lock(table)
         if known_at is None:
-            self._cursor.execute(
-                "select clock_timestamp()"
-            )  # after the lock: later than every version committed before
-            known_at = self._cursor.fetchone()[0]
-            vintage = False
+            # After the lock: later than every version committed before.
+            known_at, vintage = self._scalar("select clock_timestamp()"), False
         elif known_at.tzinfo is None:
             raise ValueError("known_at must be timezone-aware")
         else:
             vintage = True
-        self._cursor.adbc_ingest(stage, arrow, mode="create", temporary=True)
-        self._execute(f"analyze {stage}")
-        restated = withdrawn = 0
-        if not self._is_empty(table):
-            if vintage:
-                self._forget_known(table, stage, known_at)
-            self._check_order(table, stage, known_at)
-            restated = self._close(
-                table, known_at, f"{_same_key(table)} and {_values_differ(table)}", f"from {stage} s"
-            )
-            if scope is not None:
-                gone = f"not exists (select from {stage} s where {_same_key(table)})"
-                withdrawn = self._close(table, known_at, " and ".join([*_scope_conditions(scope), gone]), "")
-            self._forget_unchanged(table, stage)
-        inserted = self._insert(table, stage, known_at)
+        if scope is None and not self._has_any(table, arrow):
+            return self._write_first(table, arrow, known_at)
+        stage = self._stage(arrow)
+        keys = ", ".join(_quoted(name) for name in table.key)
+        self._execute(f"analyze {stage} ({keys})")
+        changes = self._changes(table, stage)
+        if vintage:
+            self._forget_known(table, changes, known_at)
+        self._check_order(table, changes, known_at)
+        restated = self._close(table, known_at, f"{_same_key(table)} and {_values_differ(table)}", f"from {changes} s")
+        withdrawn = 0
+        if scope is not None:
+            gone = f"not exists (select from {stage} s where {_same_key(table)})"
+            withdrawn = self._close(table, known_at, " and ".join([*_scope_conditions(scope), gone]), "")
+        inserted = self._insert(table, changes, known_at)
         self._inserted[table.qualified] += inserted
-        self._execute(f"drop table {stage}")
+        self._execute(f"drop table {stage}, {changes}")
         return WriteResult(arrow.num_rows, inserted - restated, restated, arrow.num_rows - inserted, withdrawn)
 
     def withdraw(self, table: VersionedTable, frame: pd.DataFrame, *, known_at: datetime | None = None) -> int:
@@ -144,11 +142,8 @@ class VersionedWriter:
             frame: as in `write`.
             known_at: aware moment from which they are no longer known; None = now.
         """
-        arrow = to_arrow(table, frame)
-        stage = f"stage_{self._stages}"
-        self._stages += 1
         self.lock(table)
-        self._cursor.adbc_ingest(stage, arrow, mode="create", temporary=True)
+        stage = self._stage(to_arrow(table, frame))
         equal = f"{_same_key(table)} and not ({_values_differ(table)}) and c.known_from < $1"
         closed = self._close(table, known_at or self._scalar("select clock_timestamp()"), equal, f"from {stage} s")
         self._execute(f"drop table {stage}")
@@ -164,11 +159,7 @@ class VersionedWriter:
         """
         import pyarrow as pa
 
-        stage = f"stage_{self._stages}"
-        self._stages += 1
-        self._cursor.adbc_ingest(
-            stage, pa.Table.from_pandas(frame, preserve_index=False), mode="create", temporary=True
-        )
+        stage = self._stage(pa.Table.from_pandas(frame, preserve_index=False))
         columns = ", ".join(_quoted(name) for name in frame.columns)
         values = ", ".join(
             f"{_quoted(name)}::{casts[name]}" if name in casts else _quoted(name) for name in frame.columns
@@ -205,8 +196,48 @@ class VersionedWriter:
         row = self._cursor.fetchone()
         return None if row is None else row[0]
 
-    def _is_empty(self, table: VersionedTable) -> bool:
-        return not self._scalar(f"select exists (select from {table.qualified})")  # noqa: S608 - own table names
+    def _stage(self, arrow: pa.Table) -> str:
+        """Copy rows into a temporary table; returns its name."""
+        stage = f"stage_{self._stages}"
+        self._stages += 1
+        self._cursor.adbc_ingest(stage, arrow, mode="create", temporary=True)
+        return stage
+
+    def _has_any(self, table: VersionedTable, arrow: pa.Table) -> bool:
+        """Whether the table has a version, past or current, of any first key column that is in `arrow`."""
+        first, *_ = table.key
+        order = ", ".join(f"c.{_quoted(name)}" for name in (*table.key, "known_from"))
+        values = arrow.column(first).unique().to_pylist()
+        # The order makes the planner probe the primary key; for a value it expects often it would scan the table.
+        return bool(
+            self._scalar(
+                f"select exists (select from unnest($1::text[]) k(value) cross join lateral ("  # noqa: S608
+                f"select from {table.qualified} c where c.{_quoted(first)} = k.value order by {order} limit 1) f)",
+                (_array(values),),
+            )
+        )
+
+    def _write_first(self, table: VersionedTable, arrow: pa.Table, known_at: datetime) -> WriteResult:
+        """Copy rows straight into the table: there is no version to compare them with."""
+        import pyarrow as pa
+
+        rows = arrow.num_rows
+        known = pa.repeat(pa.scalar(known_at, pa.timestamp("us", tz="UTC")), rows)
+        versions = arrow.append_column("known_from", known).append_column("run_id", pa.repeat(self._run_id, rows))
+        if rows:
+            self._cursor.adbc_ingest(table.name, versions, mode="append", db_schema_name=table.schema)
+        self._inserted[table.qualified] += rows
+        return WriteResult(rows, rows)
+
+    def _changes(self, table: VersionedTable, stage: str) -> str:
+        """Staged rows that do not equal their current version, in a temporary table; returns its name."""
+        changes = f"{stage}_changes"
+        self._execute(
+            f"create temporary table {changes} as select s.* from {stage} s where not exists ("  # noqa: S608
+            f"select from {table.qualified} c where c.known_to is null and {_same_key(table)} "
+            f"and not ({_values_differ(table)}))"
+        )
+        return changes
 
     def _forget_known(self, table: VersionedTable, stage: str, known_at: datetime) -> None:
         """Drop staged rows equal to what was known at `known_at` and replaced since: a vintage loaded again."""
@@ -214,12 +245,6 @@ class VersionedWriter:
             f"delete from {stage} s using {table.qualified} c where {_same_key(table)} "  # noqa: S608
             f"and c.known_from <= $1 and c.known_to > $1 and not ({_values_differ(table)})",
             (known_at,),
-        )
-
-    def _forget_unchanged(self, table: VersionedTable, stage: str) -> None:
-        """Drop staged rows that have a current version; as a condition of the insert it would read what it writes."""
-        self._execute(
-            f"delete from {stage} s using {table.qualified} c where c.known_to is null and {_same_key(table)}"  # noqa: S608
         )
 
     def _check_order(self, table: VersionedTable, stage: str, known_at: datetime) -> None:
@@ -310,45 +335,9 @@ def as_of(
     )
 
 
-def to_arrow(table: VersionedTable, frame: pd.DataFrame) -> pa.Table:
-    """`frame` as an Arrow table in the types of `table`, keys checked.
-
-    Raises:
-        SchemaMismatch: see `VersionedWriter.write`.
-    """
-    import pyarrow as pa
-
-    if set(frame.columns) != set(table.columns) or len(frame.columns) != len(table.columns):
-        missing, extra = set(table.columns) - set(frame.columns), set(frame.columns) - set(table.columns)
-        raise SchemaMismatch(
-            f"{table.qualified}: missing columns {sorted(missing)}, unknown columns {sorted(extra)}; "
-            f"it takes {list(table.columns)}"
-        )
-    key = list(table.key)
-    nulls = frame[key].isna().any(axis=1)
-    if nulls.any():
-        raise SchemaMismatch(f"{table.qualified}: a key is null in row {frame[nulls].iloc[0].to_dict()}")
-    doubled = frame.duplicated(key)
-    if doubled.any():
-        raise SchemaMismatch(
-            f"{table.qualified}: {int(doubled.sum())} keys stand twice, first {frame[doubled].iloc[0][key].to_dict()}"
-        )
-    types = {
-        TEXT: pa.string(),
-        DATE: pa.date32(),
-        FLOAT: pa.float64(),
-        INTEGER: pa.int32(),
-        "bigint": pa.int64(),
-        BOOLEAN: pa.bool_(),
-        TIMESTAMP: pa.timestamp("us", tz="UTC"),
-    }
-    arrays = []
-    for name, sql_type in table.columns.items():
-        try:
-            arrays.append(pa.Array.from_pandas(frame[name]).cast(types[sql_type]))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-            raise SchemaMismatch(f"{table.qualified}.{name} takes {sql_type}: {error}") from error
-    return pa.Table.from_arrays(arrays, names=list(table.columns))
+def _array(values: Sequence[str]) -> str:
+    """A PostgreSQL text[] literal."""
+    return "{" + ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values) + "}"
 
 
 def _quoted(name: str) -> str:

@@ -41,6 +41,26 @@ def test_first_write_adds_every_row(warehouse_url):
     assert versions(warehouse_url) == [("A", "2024-01-02", 1.0, True, "r1"), ("A", "2024-01-03", 2.0, True, "r1")]
 
 
+def test_new_symbols_beside_known_ones_are_added_whether_alone_or_together(warehouse_url):
+    write_versions(warehouse_url, PRICE_BAR, bars({("A", "2024-01-02"): 1.0}), run_id="r1")
+    alone = bars({('B "q" \\', "2024-01-02"): 2.0})
+    assert write_versions(warehouse_url, PRICE_BAR, alone, run_id="r2") == WriteResult(received=1, added=1)
+    both = bars({("A", "2024-01-02"): 1.5, ("C", "2024-01-02"): 3.0})
+    assert write_versions(warehouse_url, PRICE_BAR, both, run_id="r3") == WriteResult(received=2, added=1, restated=1)
+    assert write_versions(warehouse_url, PRICE_BAR, alone, run_id="r4") == WriteResult(received=1, unchanged=1)
+    assert [row[0] for row in versions(warehouse_url)] == ["A", "A", 'B "q" \\', "C"]
+
+
+def test_a_symbol_whose_versions_are_all_closed_is_known(warehouse_url):
+    frame = bars({("A", "2024-01-02"): 1.0})
+    write_versions(warehouse_url, PRICE_BAR, frame, run_id="r1", known_at=MONDAY)
+    scope = Scope(members={"symbol": ["A"]})
+    write_versions(warehouse_url, PRICE_BAR, frame.iloc[:0], run_id="r2", known_at=MONDAY + timedelta(1), scope=scope)
+    again = write_versions(warehouse_url, PRICE_BAR, frame, run_id="r3", known_at=MONDAY)
+    assert again == WriteResult(received=1, unchanged=1), "it was known then, and withdrawn since"
+    assert as_of(warehouse_url, PRICE_BAR, None).empty
+
+
 def test_equal_rows_write_nothing_even_with_nulls_and_nan(warehouse_url):
     frame = bars({("A", "2024-01-02"): 1.0, ("B", "2024-01-02"): None})
     write_versions(warehouse_url, PRICE_BAR, frame, run_id="r1")
