@@ -37,6 +37,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
 NEW_YORK = "America/New_York"
 NOW = pd.Timestamp("2013-03-04 20:00", tz=NEW_YORK).to_pydatetime()
 FIRST, LAST = dt.date(2000, 3, 1), dt.date(2013, 2, 28)
+PATIENCE, SLOW = 0.5, 0.7  # seconds a client waits and a slow answer takes; a loaded machine answers in a tenth
 AAPL = SecurityRef("AAPL", "XNAS", "USD")
 IBM = SecurityRef("IBM", "XNYS", "USD")
 GOOG = SecurityRef("GOOG", "XNAS", "USD")
@@ -80,7 +81,7 @@ def server(traded: FetchResult) -> Iterator[YahooServer]:
     """Yahoo with the last years of the three companies: the stand-in answers faster with less to adjust."""
     recent = traded.bars[traded.bars["session"] >= "2008-12-01"]
     with YahooServer(listings_of(recent, traded.actions)) as running:
-        running.delay = 0.4
+        running.delay = SLOW
         yield running
 
 
@@ -189,7 +190,7 @@ def test_an_event_between_two_ranges_is_not_lost(traded: FetchResult) -> None:
 def test_a_range_that_is_too_large_is_halved_and_the_window_grows_again(
     server: YahooServer, traded: FetchResult, fault: str
 ) -> None:
-    first, source = dt.date(2010, 3, 1), yahoo(server, timeout=0.3, window=400)
+    first, source = dt.date(2010, 3, 1), yahoo(server, timeout=PATIENCE if fault == "slow" else 5.0, window=400)
     server.inject(fault, times=2)
     answer = source.fetch(FetchRequest((AAPL,), first, LAST))
     require_what_was_traded(answer, traded, first, LAST)
@@ -209,11 +210,11 @@ def test_it_falls_back_to_single_sessions(server: YahooServer, traded: FetchResu
         stamps = document["chart"]["result"][0].get("timestamp", ())
         if query["interval"] == ["1d"] and len(stamps) > 1:
             late.append(symbol)
-            time.sleep(0.4)
+            time.sleep(SLOW)
         return status, document
 
     server.chart = chart  # type: ignore[method-assign]
-    source = yahoo(server, timeout=0.3, window=64)
+    source = yahoo(server, timeout=PATIENCE, window=64)
     answer = source.fetch(FetchRequest((AAPL, IBM), first, LAST))
     require_what_was_traded(answer, traded, first, LAST)
     assert late.count("AAPL") >= 2
@@ -244,7 +245,7 @@ REQUEST = FetchRequest(ALL, dt.date(2012, 1, 3), LAST)
 )
 def test_a_passing_fault_leaves_no_trace(server: YahooServer, traded: FetchResult, fault: str) -> None:
     server.inject(fault, times=2)
-    answer = yahoo(server, timeout=0.3 if fault.startswith("slow") else 5.0).fetch(REQUEST)
+    answer = yahoo(server, timeout=PATIENCE if fault.startswith("slow") else 5.0).fetch(REQUEST)
     require_what_was_traded(answer, traded, REQUEST.start, REQUEST.end)
     assert server.injected[fault] == 2
 
