@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
 
@@ -125,11 +126,11 @@ def killed(arena: Arena, random: Random) -> Outcome:
         # Without the cache: it would hide questions that are asked again.
         with arena.installation(cache=False) as installation:
             process = installation.start()
-            process.join(random.uniform(0, arena.seconds))
-            if process.exitcode is not None:
-                continue  # it was faster than the undisturbed run: no moment of it
+            _wait_for(random.uniform(0, arena.seconds), arena, process)
             process.kill()
             process.join()
+            if installation.succeeded():
+                continue  # it was faster than the undisturbed run: no moment of it
             committed = installation.symbols()
             arena.primary.forget()
             outcome = _until_right(arena, installation, injected=1, runs=1)
@@ -137,6 +138,17 @@ def killed(arena: Arena, random: Random) -> Outcome:
             asked = (f"asked again for what was committed: {', '.join(again)}",) if again else ()
             return Outcome(1, outcome.runs, (*outcome.problems, *asked))
     return Outcome(0, 0, ("every run ended before its kill",))
+
+
+def _wait_for(moment: float, arena: Arena, process: BaseProcess) -> None:
+    """Wait for what was `moment` seconds after the start of the undisturbed run.
+
+    So that load on the machine does not move it, it is a place among the run's questions and not a delay.
+    """
+    before = [asked for asked in arena.requests if asked <= moment]
+    while len(arena.primary.moments) < len(before) and process.is_alive():
+        time.sleep(0.002)
+    process.join(moment - (before[-1] if before else 0.0))
 
 
 def full_disk(arena: Arena, _random: Random) -> Outcome:

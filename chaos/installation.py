@@ -61,7 +61,7 @@ class Installation:
     """
 
     def __init__(self, folder: Path, configuration: Path, market_url: str, dagster_url: str) -> None:
-        self.folder, self.market_url = folder, market_url
+        self.folder, self.market_url, self._dagster_url = folder, market_url, dagster_url
         self._log = folder / "output.txt"
         self._environment = {
             "MARKET_HOME": str(folder),
@@ -125,6 +125,13 @@ class Installation:
         with connect(self.market_url) as connection:
             return {row[0] for row in connection.execute("select distinct symbol from raw.price_bar").fetchall()}
 
+    def succeeded(self) -> bool:
+        """Whether a run has succeeded: a process that is killed afterwards was only printing."""
+        with connect(self._dagster_url) as connection:
+            if connection.execute("select to_regclass('runs')").fetchone() == (None,):
+                return False
+            return connection.execute("select from runs where status = 'SUCCESS' limit 1").fetchone() is not None
+
     def doubled(self) -> int:
         """Keys of bars with two current rows. The unique index forbids them; this asks the table and not the index."""
         with connect(self.market_url) as connection:
@@ -155,12 +162,12 @@ class Arena:
         server: PostgreSQL.
         primary, fallback: vendors with the same securities.
         undisturbed: rows after a run that met no fault.
-        requests: what it asked the vendor for.
+        requests: when it asked the vendor, in seconds since its start.
         seconds: what it took.
     """
 
     undisturbed: Rows
-    requests: int
+    requests: list[float]
     seconds: float
 
     def __init__(self, market: Market | None = None, *, prepared: Path | None = None, latency: float = 0.02) -> None:
@@ -195,7 +202,7 @@ class Arena:
             began = time.monotonic()
             undisturbed.succeed()
             self.seconds = time.monotonic() - began
-            self.requests = sum(self.primary.asked.values())
+            self.requests = [moment - began for moment in self.primary.moments]
             self.undisturbed = undisturbed.rows()
         return self
 
