@@ -41,7 +41,7 @@ MEANINGS: Final[Mapping[str, Mapping[str, Meaning]]] = {
     "raw.corporate_action": {
         "symbol": ("ticker as the universe names it", ""),
         "ex_date": ("first day on which the price is without the entitlement", "date of the exchange"),
-        "kind": ("split, cash_dividend, special_dividend, spin_off, stock_dividend or symbol_change", ""),
+        "kind": ("split, cash_dividend and so on: ACTION_KINDS of sources/frames.py", ""),
         "source": ("vendor or publication of the fact", ""),
         "value": ("new shares per old share, or amount as traded", "ratio, or currency per share"),
         "currency": ("currency of an amount", "ISO 4217"),

@@ -36,7 +36,8 @@ PriceBasis = Literal["as_traded", "split_adjusted", "adjusted"]
 
 SPLIT_KINDS: Final = ("split", "stock_dividend")
 CASH_KINDS: Final = ("cash_dividend", "special_dividend", "spin_off")
-NEUTRAL_KINDS: Final = ("symbol_change",)
+NEUTRAL_KINDS: Final = ("symbol_change", "delisting", "merger_cash", "merger_stock", "rights")
+"""Kinds that leave the adjusted series as it is; index portfolios follow them (indices/events.py)."""
 PRICE_COLUMNS: Final = ("open", "high", "low", "close")
 
 FloatArray = npt.NDArray[np.float64]

@@ -29,10 +29,16 @@ ACTION_KINDS: Final = (
     "spin_off",
     "stock_dividend",
     "symbol_change",
+    "delisting",
+    "merger_cash",
+    "merger_stock",
+    "rights",
 )
 """Kinds of corporate action. `value` is: new shares per old share (split; stock_dividend: the additional ones), cash
-per share as traded on the ex-date (dividends), cash value per parent share (spin_off), NaN (symbol_change, whose
-`detail` is the new symbol)."""
+per share as traded on the ex-date (dividends, merger_cash), cash value per parent share (spin_off, whose `detail` may
+be "<new symbol> <new shares per share>"), NaN (symbol_change, whose `detail` is the new symbol), the last worth of a
+share (delisting; NaN = its last price), shares of the acquirer per share (merger_stock, `detail` = the acquirer), new
+shares offered per share (rights, `detail` = the subscription price)."""
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,19 @@ SINCE_LOOKBACK = f"""
 """
 
 
+# A listing that has ended without an action that says how leaves at its last price, after its last session.
+ACTIONS = """
+    select symbol, ex_date, kind, value, detail from intermediate.int_golden_action where ex_date <= $1
+    union all
+    select s.symbol, s.last_session + 1, 'delisting', null, null from raw.security s
+    where s.known_to is null and s.last_session < $1 and not exists (
+        select from intermediate.int_golden_action a
+        where a.symbol = s.symbol and a.ex_date >= s.last_session
+            and a.kind in ('delisting', 'merger_cash', 'merger_stock', 'symbol_change')
+    )
+"""
+
+
 def symbols_between(url: str, start: date, end: date) -> list[str]:
     """Symbols with a current bar, or a stored indicator of a bar since withdrawn, in [start, end]; sorted."""
     with connect(url) as connection:
@@ -225,11 +238,7 @@ def index_market(url: str, sessions: pd.DatetimeIndex) -> MarketFrames:
             url,
             "select symbol, member_from, member_to, exchange, currency from raw.universe_member where known_to is null",
         ),
-        actions=read_frame(
-            url,
-            "select symbol, ex_date, kind, value, detail from intermediate.int_golden_action where ex_date <= $1",
-            (end,),
-        ),
+        actions=read_frame(url, ACTIONS, (end,)),
         shares=read_frame(
             url, "select symbol, effective_date, shares from raw.shares_outstanding where known_to is null"
         ),

@@ -4,8 +4,8 @@ Belongs here: from action rows to events that take effect at the open of a sessi
 What an event does to a portfolio is corporate_actions.py. Kinds and values are those of
 domain/adjustments.py, and besides:
 
-    delisting      value = last worth per share (0 = worthless), missing = the last price; effective at the
-    ex-date merger_cash    value = cash per share
+    delisting      value = last worth per share (0 = worthless), missing = the last price; effective at the ex-date
+    merger_cash    value = cash per share
     merger_stock   value = acquirer shares per share, detail = acquirer
     rights         value = new shares per share held, detail = subscription price
     spin_off       detail = "<new symbol> <new shares per share>" when the new company may be held
@@ -29,8 +29,7 @@ from market_assets.domain.adjustments import CASH_KINDS, NEUTRAL_KINDS, SPLIT_KI
 from market_assets.domain.indices.arrays import DayArray, FloatArray, IntArray
 from market_assets.errors import InputError, SchemaMismatch
 
-INDEX_KINDS: Final = ("delisting", "merger_cash", "merger_stock", "rights")
-KNOWN_KINDS: Final = (*SPLIT_KINDS, *CASH_KINDS, *NEUTRAL_KINDS, *INDEX_KINDS)
+KNOWN_KINDS: Final = (*SPLIT_KINDS, *CASH_KINDS, *NEUTRAL_KINDS)
 
 
 class PerShare(NamedTuple):
@@ -128,7 +127,7 @@ def index_events(actions: pd.DataFrame, sessions: DayArray, symbols: Sequence[st
 def _refuse_unusable(table: pd.DataFrame) -> None:
     value = table["value"].astype(np.float64)
     positive = np.isfinite(value) & (value > 0)
-    optional = table["kind"].isin((*NEUTRAL_KINDS, "delisting"))
+    optional = table["kind"].isin(("symbol_change", "delisting"))
     worthless = (table["kind"] == "delisting") & ~(np.isnan(value) | (value >= 0))
     for bad, problem in (
         (~table["kind"].isin(KNOWN_KINDS), f"is of a kind that has no rule; known kinds: {', '.join(KNOWN_KINDS)}"),
