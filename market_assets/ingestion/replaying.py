@@ -122,7 +122,7 @@ def _judge_again(
     result = FetchResult(bars=bars, actions=actions, origin="quality.quarantine")
     answer = Answer(platform, origin, result, writer, done.run_id, replayed=True)
     good, held = judge(answer)
-    good = good[[numbers[position] in asked for position in good.index]]
+    good = good.loc[[position for position in good.index if numbers[position] in asked]]
     done.written += writer.write(PRICE_BAR, good[list(BAR_COLUMNS)])
     for position, form in records(good, BAR_COLUMNS, "session").items():
         stored[numbers[int(str(position))]] = form

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -17,6 +17,7 @@ from market_assets.domain.sessions import rows_by_session
 from market_assets.ingestion.answer import Answer
 from market_assets.ingestion.holding import held_actions, withdraw_stored
 from market_assets.ingestion.judging import judge
+from market_assets.ingestion.listings import facts_to_store, note_findings
 from market_assets.ingestion.provisional import withdraw_replaced
 from market_assets.ingestion.report import IngestReport
 from market_assets.ingestion.restated import restated_now
@@ -66,7 +67,7 @@ def store(
             if "raw_prices" in write:
                 _store_bars(answer, good, held, part)
             if not provisional:
-                _store_facts(answer, write, part)
+                _store_facts(answer, reply, write, part)
                 part.bars_by_session = Counter(rows_by_session(good))
                 part.bars_by_source[reply.source.name] = len(good)
             part.check()
@@ -92,17 +93,22 @@ def _store_bars(answer: Answer, good: pd.DataFrame, held: pd.DataFrame, part: In
     _quarantine(answer, table, answer.result.bars, held)
 
 
-def _store_facts(answer: Answer, write: Collection[str], part: IngestReport) -> None:
+def _store_facts(answer: Answer, reply: Reply, write: Collection[str], part: IngestReport) -> None:
     """Corporate actions, security facts and share counts, as far as their assets are written."""
     result = answer.result
     held = held_actions(answer)
     if "corporate_actions" in write:
         part.quarantined_actions.update(held["rule"])
         _quarantine(answer, CORPORATE_ACTION, result.actions, held)
+    securities, shares = result.securities, result.shares
+    if "securities" in write:
+        securities, shares = facts_to_store(answer, reply.source)
+        if reply.closing:
+            note_findings(answer, reply)
     for name, asset, table, frame in (
         ("actions", "corporate_actions", CORPORATE_ACTION, result.actions.drop(index=held.index)),
-        ("securities", "securities", SECURITY, result.securities),
-        ("shares", "securities", SHARES_OUTSTANDING, result.shares),
+        ("securities", "securities", SECURITY, securities),
+        ("shares", "securities", SHARES_OUTSTANDING, shares),
     ):
         if asset in write:
             part.rows_received[name] = len(getattr(result, name))
@@ -124,13 +130,17 @@ def _quarantine(answer: Answer, table: VersionedTable, received: pd.DataFrame, h
             "source": sent["source"].to_numpy(),
             "raw_row": [json.dumps({name: _as_sent(value) for name, value in row.items()}) for row in raw],
             "reason": held["reason"].to_numpy(),
-            "candidate": pd.Series([as_json(row) for row in held["candidate"]], dtype="str"),
-            "proposal": pd.Series([as_json(row) for row in held["proposal"]], dtype="str"),
+            **{name: pd.Series(list(map(_as_json, held[name])), dtype="str") for name in ("candidate", "proposal")},
             "run_id": answer.run_id,
         }
     )
     casts = {"session": "date", "raw_row": "jsonb", "candidate": "jsonb", "proposal": "jsonb"}
     answer.writer.append("quality.quarantine", rows, casts)
+
+
+def _as_json(row: object) -> str | None:
+    """A mapping as text; what is missing in a frame may be None or NaN."""
+    return as_json(row) if isinstance(row, Mapping) else None
 
 
 def _as_sent(value: object) -> object:

@@ -31,7 +31,10 @@ def copied_session(vendor):
 def test_a_copied_session_stops_the_run_until_it_is_corrected(project, vendor, copied_session):
     output = CliRunner().invoke(app, ["backfill"])
     assert output.exit_code == 1
-    assert "raw_prices.not_stale (error): 6 rows failed in 1 of 61 sessions: 2024-03-06 (6)" in output.stdout
+    assert "raw_prices.completeness_floor (error): 6 rows failed in 1 of 61 sessions: 2024-03-06 (6)" in output.stdout
+    assert project.query("select rule, session::text, count(*) from quality.quarantine group by 1, 2") == [
+        ("stale_repeat", COPIED, 6)
+    ], "the copies themselves are not stored"
     assert project.count("raw.price_bar") > 0, "what was stored stays: the check judges it, it does not undo it"
     for table in ("analytics.indicator", "indices.index_value", "indices.index_constituent"):
         assert project.count(table) == 0, f"{table} was computed from bars that a blocking check refused"
@@ -40,13 +43,16 @@ def test_a_copied_session_stops_the_run_until_it_is_corrected(project, vendor, c
         "select check_name, session::text from quality.result "
         "where known_to is null and not passed and severity = 'critical'"
     )
-    assert failing == [("not_stale", COPIED)]
+    assert failing == [("completeness_floor", COPIED)]
     with DagsterInstance.get() as instance:
-        assert failed_partitions(instance, "not_stale") == [COPIED]
+        assert failed_partitions(instance, "completeness_floor") == [COPIED]
         materialized = instance.get_materialized_partitions(AssetKey("indicators"))
     assert materialized == set()
     status = json.loads(CliRunner().invoke(app, ["status", "--json"]).stdout)
-    assert {asset["asset"]: asset["failing_checks"] for asset in status["assets"]}["raw_prices"] == ["not_stale"]
+    assert {asset["asset"]: asset["failing_checks"] for asset in status["assets"]}["raw_prices"] == [
+        "completeness",
+        "completeness_floor",
+    ]
 
     bars = vendor.bars.set_index(["date", "symbol"])
     bars.loc[pd.Timestamp(COPIED), PRICES_AND_VOLUME] = copied_session[PRICES_AND_VOLUME].to_numpy()
@@ -56,7 +62,7 @@ def test_a_copied_session_stops_the_run_until_it_is_corrected(project, vendor, c
     assert again.exit_code == 0, again.output
     assert project.query("select max(session)::text from indices.index_value") == [("2024-03-28",)]
     with DagsterInstance.get() as instance:
-        assert failed_partitions(instance, "not_stale") == []
+        assert failed_partitions(instance, "completeness_floor") == []
 
 
 def failed_partitions(instance: DagsterInstance, check: str) -> list[str]:
