@@ -6,8 +6,6 @@ The HTTP status outranks yfinance's own reading.
 
 from __future__ import annotations
 
-import datetime as dt
-import email.utils
 from typing import Any, Final, Protocol
 
 from market_assets.errors import (
@@ -19,9 +17,7 @@ from market_assets.errors import (
     TimedOut,
     UnexpectedPayload,
 )
-
-QUOTED: Final = 120
-"""Characters of a body that a message shows."""
+from market_assets.sources.http import QUOTED, retry_after
 
 PARSING: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """yfinance walks the JSON without looking: whatever shape it trips over comes out as one of these."""
@@ -96,7 +92,7 @@ def _refused(symbol: str, chart: Any, reason: str) -> MarketError:
     """The error for an HTTP status of 400 and above, or for yfinance's own report of a 429."""
     status = 429 if chart is None else int(chart.status_code)
     if status == 429:
-        wait = _retry_after(chart)
+        wait = None if chart is None else retry_after(str(chart.headers.get("Retry-After") or ""))
         told = "no time was given" if wait is None else f"it asked for {wait:g} s"
         return RateLimited(f"Yahoo: {symbol}: too many requests (429), {told}. Ask later and more slowly.", wait)
     if status >= 500:
@@ -110,16 +106,3 @@ def _refused(symbol: str, chart: Any, reason: str) -> MarketError:
         "mean that it is delisted.",
         unknown=status == 404,
     )
-
-
-def _retry_after(response: Any) -> float | None:
-    """Seconds of a Retry-After header, which is a number or a date (RFC 9110, 10.2.3)."""
-    value = "" if response is None else str(response.headers.get("Retry-After") or "").strip()
-    if value.isdecimal():
-        return float(value)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    seconds: float = (moment - dt.datetime.now(dt.UTC)).total_seconds()
-    return max(seconds, 0.0)
