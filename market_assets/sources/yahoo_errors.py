@@ -81,7 +81,7 @@ def _unanswered(symbol: str, error: Exception, reason: str) -> MarketError:
     names = {kind.__name__ for kind in type(error).__mro__}
     told = f"Yahoo: {symbol}: no answer ({type(error).__name__}: {reason}). Ask again later."
     late = names & {"ReadTimeout", "Timeout"} or "Read timed out" in reason
-    if late and "ConnectTimeout" not in names:
+    if late and "ConnectTimeout" not in names and "Connection timed out" not in reason:
         return TimedOut(told)
     if names & set(_CUT_OFF) or "IncompleteRead" in reason:
         return AnswerCutOff(told)
