@@ -47,7 +47,7 @@ def calculate_indicators(platform: Platform, start: date, end: date, *, run_id: 
     symbols = inputs.symbols_between(url, start, end)
     report = CalculationReport(symbols=len(symbols))
     last = []
-    for chunk in inputs.chunks(symbols, platform.config.ingest.chunk_symbols):
+    for chunk in inputs.chunks(symbols, platform.chunk_symbols(start, end)):
         carried = inputs.last_indicators(url, chunk, start, carry_columns())
         bars = inputs.indicator_bars(url, chunk, carried, lookback_bars(), end, platform.benchmark)
         values = compute(bars, carry=carried if len(carried) else None)

@@ -30,6 +30,10 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 
+CHUNK_YEARS = 5.0
+"""Years of bars that `ingest.chunk_symbols` is meant for."""
+
+
 def no_progress(what: str, done: int, total: int) -> None:
     """Show nothing."""
 
@@ -117,6 +121,14 @@ class Platform:
         calendar = self.calendars[exchange]
         first, last = max(pd.Timestamp(start), calendar.first_day), min(pd.Timestamp(end), calendar.last_day)
         return calendar.sessions(first, last) if first <= last else pd.DatetimeIndex([], dtype="datetime64[us]")
+
+    def chunk_symbols(self, start: date, end: date) -> int:
+        """Symbols to work on at once for [start, end]: `ingest.chunk_symbols` for up to CHUNK_YEARS, fewer for more.
+
+        A chunk of a longer range would need as much more memory.
+        """
+        years = ((end - start).days + 1) / 365.25
+        return max(1, round(self.config.ingest.chunk_symbols * min(1.0, CHUNK_YEARS / years)))
 
     def sources(
         self, only: str | None = None, fresh: bool = False, in_progress: bool = False
