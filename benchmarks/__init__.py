@@ -6,6 +6,7 @@
     inputs.py       the markets the benchmarks work on
     server.py       a PostgreSQL of their own
     process.py      commands in processes of their own, timed
+    installation.py a whole MARKET_HOME to measure
 
     indicators.py   beside TA-Lib alone on the same arrays
     index.py        20 years, one more session, and the package bt on the same work
@@ -13,7 +14,14 @@
     startup.py      loading the code location, and `market --help`
     bookkeeping.py  Dagster's own records, ours and stock storage
     pipeline.py     505 symbols x 5 years from files to marts, and one more session, beside floor.py
+    queries.py      what a reader of the marts waits for; plans/ keeps how PostgreSQL answers
+    ui.py           pages of the Dagster UI in a headless Chromium
+    peers/          other packages on the same files
+    growth.py       more symbols and more years; only with --only growth
+
+    compare.py      results.json against baseline.json
+    tables.py       the tables in README.md and docs/scaling.md
 
 A benchmark is a module with `run(scale) -> list[Figure]`. It measures itself and what stands beside it in the same run,
-alternating, each at least three times. Every figure is a cost: less is better.
+alternating, each at least three times where a run takes less than a minute. Every figure is a cost: less is better.
 """

@@ -1,6 +1,6 @@
 """The whole way: files of 505 symbols x 5 years to checked marts, and one more session on that history.
 
-Each repetition has a MARKET_HOME of its own with databases, dbt views and universe prepared; then `market backfill`
+Each repetition has an installation of its own with databases, dbt views and universe prepared; then `market backfill`
 runs in a process of its own, from launch to exit: every asset, check, mart and lineage event. The floor is the plain
 script floor.py in a process of its own on an empty database of an equally tuned server.
 """
@@ -11,15 +11,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from benchmarks.inputs import LAST_SESSION, PROJECT, SESSIONS, SYMBOLS, vendor_folder
+from benchmarks.inputs import LAST_SESSION, SESSIONS, SYMBOLS, vendor_folder
+from benchmarks.installation import temporary_installation
 from benchmarks.measure import Beside, Figure, Scale, Spread, Target
-from benchmarks.process import Finished, market, python
+from benchmarks.process import Finished, python
 from benchmarks.server import checkpoint, fresh_database, temporary_folder, temporary_server
-from market_assets.warehouse.server import EmbeddedServer
 
-EXAMPLE = PROJECT / "config" / "examples" / "files.yaml"
 SESSION_BEFORE = "2018-02-06"
 OWN_STEPS = ("ingest", "indicators", "indices")
 """Steps that are all ours; the others are dbt's and Great Expectations' work for the larger part."""
@@ -40,8 +37,7 @@ def run(scale: Scale) -> list[Figure]:
     symbols = scale.of(SYMBOLS, least=5)
     with temporary_folder() as folder:
         source = vendor_folder(folder / "vendor", symbols)
-        configuration = _configuration(folder)
-        rounds = [_round(folder, number, configuration) for number in range(scale.repeats)]
+        rounds = [_round(folder / "vendor") for _ in range(scale.repeats)]
     return [
         Figure(
             name="pipeline.bulk",
@@ -67,35 +63,18 @@ def run(scale: Scale) -> list[Figure]:
     ]
 
 
-def _configuration(folder: Path) -> Path:
-    """The example of a folder of files, with the paths of this machine."""
-    loaded = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
-    loaded["sources"][0]["options"]["folder"] = str(folder / "vendor")
-    loaded["calendars"]["overrides"] = str(PROJECT / "config" / "calendar_overrides.csv")
-    loaded["universe"] = str(folder / "universe.csv")
-    file = folder / "market.yaml"
-    file.write_text(yaml.safe_dump(loaded, sort_keys=False), encoding="utf-8")
-    return file
-
-
-def _round(folder: Path, number: int, configuration: Path) -> Round:
-    home = folder / f"home-{number}"
-    environment = {"MARKET_HOME": str(home), "MARKET_CONFIG": str(configuration), "DAGSTER_HOME": str(PROJECT)}
-    market(["universe", "--source", "files", "-o", str(folder / "universe.csv")], environment)
-    market(["setup"], environment)
-    server = EmbeddedServer(home / "postgres")
-    try:
-        bulk = market(["backfill", "--to", SESSION_BEFORE], environment)
-        checkpoint(server.url("market"))
-        daily = market(["backfill", "--from", LAST_SESSION, "--to", LAST_SESSION], environment)
-    finally:
-        server.stop(immediate=True)
-    with temporary_server(folder / f"floor-{number}") as plain:
+def _round(vendor: Path) -> Round:
+    with temporary_installation() as installation:
+        (installation.folder / "vendor").symlink_to(vendor)
+        installation.prepare()
+        bulk = installation.market("backfill", "--to", SESSION_BEFORE)
+        checkpoint(installation.url)
+        daily = installation.market("backfill", "--from", LAST_SESSION, "--to", LAST_SESSION)
+    with temporary_folder() as folder, temporary_server(folder) as plain:
         url = fresh_database(plain, "floor")
-        vendor = str(folder / "vendor")
-        bulk_floor = python(["-m", "benchmarks.floor", vendor, url, SESSION_BEFORE])
+        bulk_floor = python(["-m", "benchmarks.floor", str(vendor), url, SESSION_BEFORE])
         checkpoint(url)
-        daily_floor = python(["-m", "benchmarks.floor", vendor, url, LAST_SESSION, "increment"])
+        daily_floor = python(["-m", "benchmarks.floor", str(vendor), url, LAST_SESSION, "increment"])
     return Round(bulk, daily, bulk_floor, daily_floor)
 
 
