@@ -14,6 +14,7 @@ from market_assets.errors import AnswerCutOff, RateLimited, TerminalError, Timed
 from market_assets.fetching.breaker import CircuitBreaker, StateStore, never_opens
 from market_assets.fetching.limiter import TokenBucket
 from market_assets.fetching.limits import Limits
+from market_assets.fetching.ranges import Window
 from market_assets.fetching.retry import RetryPolicy
 
 T = TypeVar("T")
@@ -28,6 +29,9 @@ class Guard:
         breaker: circuit of the source.
         longest_pause: a Retry-After above this many seconds is not waited for: the circuit opens for it.
         sleep: waits; replaced in tests.
+
+    Attributes:
+        window: how much the vendor answers in one request, as far as this process has learned.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Guard:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.limiter, self.retry, self.breaker = limiter, retry, breaker
+        self.window = Window()
         self._longest_pause, self._sleep = longest_pause, sleep
 
     @classmethod

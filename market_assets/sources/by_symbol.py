@@ -19,7 +19,7 @@ import pandas as pd
 from pydantic import Field
 
 from market_assets.errors import MarketError, SourceUnavailable, UnexpectedPayload
-from market_assets.fetching.ranges import Window, walk
+from market_assets.fetching.ranges import walk
 from market_assets.sources.base import Coverage, FetchRequest, FetchResult, PriceSource, SecurityRef, SymbolFailure
 from market_assets.sources.frames import ACTION_COLUMNS, ACTIONS, BARS, SECURITIES
 from market_assets.sources.http import HttpClient
@@ -169,7 +169,7 @@ class BySymbolSource(PriceSource):
         self.name, self.context, self.client = name, context, client
         self.provides = Coverage(frozenset(exchanges))
         self._threads, self._symbols, self._exchanges = options.threads, options.symbols, exchanges
-        self._window = Window()
+        self._window = context.guard.window
 
     @abstractmethod
     def answer(self, question: Question) -> tuple[Rows, str, Mapping[str, Any] | None]:

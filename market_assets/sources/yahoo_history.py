@@ -66,7 +66,7 @@ class YahooHistories:
 
     def __init__(self, source: str, client: YahooClient, context: SourceContext) -> None:
         self.source, self.client, self.context = source, client, context
-        self.window = Window()
+        self.window = context.guard.window
 
     def of(self, question: Question) -> Series:
         """The answer to `question`.

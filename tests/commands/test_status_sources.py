@@ -104,8 +104,10 @@ def test_a_source_without_a_network_needs_neither_guard_nor_warehouse(folder: Pa
 
 def test_the_configuration_gives_pace_and_cache(folder: Path, warehouse_url: str) -> None:
     running = platform(folder, warehouse_url, ingest={"http_cache": {"enabled": False, "max_megabytes": 3}})
-    contexts = [running.sources("web", fresh=fresh)[0]._histories.context for fresh in (False, True)]  # type: ignore[attr-defined]
+    asked = [running.sources("web", fresh=fresh)[0]._histories for fresh in (False, True)]  # type: ignore[attr-defined]
+    contexts = [histories.context for histories in asked]
     assert contexts[0].guard is contexts[1].guard  # one pace for all that one process asks
+    assert asked[0].window is asked[1].window  # and one lesson about what is answered at once
     assert [context.fresh for context in contexts] == [False, True]
     assert contexts[0].guard.retry.attempts == 1
     assert (contexts[0].cache.enabled, contexts[0].cache.max_bytes) == (False, 3 * 2**20)
