@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from market_assets.domain.indicators.bars import TIE, Bars, lag
@@ -71,55 +73,38 @@ def _percent(part: Array, whole: Array) -> Array:
     return np.asarray(100.0 * (part / (whole + (whole == 0.0))))
 
 
-def _sma(length: int) -> Indicator:
-    name = f"sma_{length}"
+def _average(function: Callable[..., tuple[Array]], kind: str, length: int, formula: str) -> Indicator:
+    """A moving average of the close; an exponential one continues from its own column."""
+    name = f"{function.__name__}_{length}"
+    recursive = function is ema
     return Indicator(
         name=name,
-        function=sma,
+        function=function,
         inputs=("close",),
         parameters={"length": length},
         outputs=(
             Output(
                 name,
                 PRICE,
-                f"Simple moving average of the close over {length} sessions.",
+                f"{kind} moving average of the close over {length} sessions.",
                 length - 1,
                 bounds=(0.0, None),
                 price_degree=1,
             ),
         ),
-        formula=f"sum(close(t-{length - 1}..t)) / {length}",
+        formula=formula,
         source="Murphy, Technical Analysis of the Financial Markets (1999), chapter 9",
-    )
-
-
-def _ema(length: int) -> Indicator:
-    name = f"ema_{length}"
-    return Indicator(
-        name=name,
-        function=ema,
-        inputs=("close",),
-        parameters={"length": length},
-        outputs=(
-            Output(
-                name,
-                PRICE,
-                f"Exponential moving average of the close over {length} sessions.",
-                length - 1,
-                bounds=(0.0, None),
-                price_degree=1,
-            ),
-        ),
-        formula=f"ema(t-1) + 2/{length + 1} x (close(t) - ema(t-1)); first value SMA({length})",
-        source="Murphy, Technical Analysis of the Financial Markets (1999), chapter 9",
-        kind="recursive",
-        carry=(name,),
+        kind="recursive" if recursive else "window",
+        carry=(name,) if recursive else (),
     )
 
 
 ENTRIES = (
-    *(_sma(length) for length in (20, 50, 200)),
-    *(_ema(length) for length in (12, 26)),
+    *(_average(sma, "Simple", n, f"sum(close(t-{n - 1}..t)) / {n}") for n in (20, 50, 200)),
+    *(
+        _average(ema, "Exponential", n, f"ema(t-1) + 2/{n + 1} x (close(t) - ema(t-1)); first value SMA({n})")
+        for n in (12, 26)
+    ),
     Indicator(
         name="macd",
         function=macd,
