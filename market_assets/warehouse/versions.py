@@ -14,14 +14,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from psycopg import sql
 
-from market_assets.errors import OutOfOrderKnowledge
+from market_assets.errors import OutOfOrderKnowledge, WarehouseUnavailable
 from market_assets.warehouse.connection import arrow_cursor, arrow_to_frame, connect, read_frame
 from market_assets.warehouse.rows import to_arrow
 from market_assets.warehouse.tables import VersionedTable
@@ -289,9 +290,15 @@ def transaction(url: str, run_id: str) -> Iterator[VersionedWriter]:
         writer = VersionedWriter(cursor, run_id)
         yield writer
         outdated = writer.outdated_statistics()
-    if outdated:
+    # The rows are committed: a server that goes away now takes nothing but the statistics with it.
+    with suppress(WarehouseUnavailable, psycopg.OperationalError):
+        _analyze(url, outdated)
+
+
+def _analyze(url: str, tables: Sequence[str]) -> None:
+    if tables:
         with connect(url, autocommit=True) as connection:
-            for table in outdated:
+            for table in tables:
                 schema, name = table.split(".")
                 connection.execute(sql.SQL("analyze {}").format(sql.Identifier(schema, name)))
 
