@@ -11,6 +11,7 @@
     indicators.py   beside TA-Lib alone on the same arrays
     index.py        20 years, one more session, and the package bt on the same work
     writes.py       versioned writes beside a bare binary COPY
+    ingestion.py    asking a vendor, beside yfinance alone
     startup.py      loading the code location, and `market --help`
     bookkeeping.py  Dagster's own records, ours and stock storage
     pipeline.py     505 symbols x 5 years from files to marts, and one more session, beside floor.py

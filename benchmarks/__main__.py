@@ -12,7 +12,18 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.measure import FULL, QUICK, Scale, Skipped
 
-BENCHMARKS = ("indicators", "index", "writes", "startup", "bookkeeping", "pipeline", "queries", "ui", "peers")
+BENCHMARKS = (
+    "indicators",
+    "index",
+    "writes",
+    "ingestion",
+    "startup",
+    "bookkeeping",
+    "pipeline",
+    "queries",
+    "ui",
+    "peers",
+)
 LONG = ("growth",)
 """Those that `make bench` leaves out, for they take longer than all others together; `--only` names them."""
 
