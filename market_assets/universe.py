@@ -1,7 +1,8 @@
 """The universe file: which symbols, on which exchange, members from when to when. CSV, JSON or YAML.
 
 Columns: symbol, exchange, name, currency, member_from, member_to (empty or absent = still a member). A symbol may have
-several membership intervals; they must not overlap.
+several membership intervals; they must not overlap. Two columns may be left out: last_session, the day on which the
+listing ended, and new_symbol, under which the security trades from the session after member_to.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import pandas as pd
 from market_assets.errors import ConfigError, InputError
 
 COLUMNS = ("symbol", "exchange", "name", "currency", "member_from", "member_to")
+EVENTS = ("last_session", "new_symbol")
+"""Columns that may be left out."""
 SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.\-^=&]{0,19}")
 CURRENCY = re.compile(r"[A-Z]{2}[A-Za-z]")  # GBp and ZAc are quoted in hundredths
 
@@ -35,6 +38,8 @@ class Member:
         currency: quotation currency, ISO 4217.
         member_from: first session of membership.
         member_to: last session of membership, None while it lasts.
+        last_session: last session of the listing, None while it is listed or the file does not say.
+        new_symbol: what the security is called after `member_to`, "" when it keeps its symbol.
     """
 
     symbol: str
@@ -43,6 +48,8 @@ class Member:
     currency: str
     member_from: date
     member_to: date | None
+    last_session: date | None = None
+    new_symbol: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class Universe:
 
     def frame(self) -> pd.DataFrame:
         """One row per interval in the columns of raw.universe_member (dates as datetime64, open end NaT)."""
-        rows = pd.DataFrame([vars(member) for member in self.members], columns=list(COLUMNS))
+        rows = pd.DataFrame([vars(member) for member in self.members])[list(COLUMNS)]
         for column in ("member_from", "member_to"):
             rows[column] = pd.to_datetime(rows[column])
         return rows
@@ -142,9 +149,9 @@ def _rows(path: Path) -> list[tuple[int, Mapping[str, object]]]:
 
 def _member(path: Path, number: int, row: Mapping[str, object], known: frozenset[str]) -> Member:
     where = f"{path} row {number}"
-    unknown = sorted(set(map(str, row)) - set(COLUMNS))
+    unknown = sorted(set(map(str, row)) - {*COLUMNS, *EVENTS})
     if unknown:
-        raise InputError(f"{where}: unknown columns {unknown}; allowed are {', '.join(COLUMNS)}")
+        raise InputError(f"{where}: unknown columns {unknown}; allowed are {', '.join(COLUMNS + EVENTS)}")
     symbol, exchange, name, currency = (str(row.get(column) or "").strip() for column in COLUMNS[:4])
     if not SYMBOL.fullmatch(symbol):
         raise InputError(
@@ -162,7 +169,16 @@ def _member(path: Path, number: int, row: Mapping[str, object], known: frozenset
         raise InputError(f"{where}: {symbol} has no member_from; give the first session of membership as YYYY-MM-DD")
     if member_to is not None and member_to < member_from:
         raise InputError(f"{where}: {symbol} ends {member_to} before it begins {member_from}")
-    return Member(symbol, exchange, name or symbol, currency, member_from, member_to)
+    last_session = _day(where, symbol, "last_session", row.get("last_session"))
+    if last_session is not None and last_session < member_from:
+        raise InputError(f"{where}: {symbol} is delisted {last_session} before its membership begins {member_from}")
+    new_symbol = str(row.get("new_symbol") or "").strip()
+    if new_symbol and (member_to is None or new_symbol == symbol or not SYMBOL.fullmatch(new_symbol)):
+        raise InputError(
+            f"{where}: {symbol} becomes {new_symbol!r}; give another symbol, and in member_to the last session under "
+            "the old one"
+        )
+    return Member(symbol, exchange, name or symbol, currency, member_from, member_to, last_session, new_symbol)
 
 
 def _day(where: str, symbol: str, column: str, value: object) -> date | None:

@@ -200,3 +200,32 @@ def test_the_frame_is_in_the_columns_of_the_warehouse(tmp_path):
     assert frame["member_from"].tolist() == [pd.Timestamp("2000-03-01"), pd.Timestamp("2004-08-25")]
     assert pd.isna(frame["member_to"].iloc[0])
     assert frame["member_to"].iloc[1] == pd.Timestamp("2020-06-30")
+
+
+def test_the_end_of_a_listing_and_a_new_symbol_may_be_named(tmp_path):
+    file = tmp_path / "universe.csv"
+    columns = ",".join([*COLUMNS, "last_session", "new_symbol"])
+    file.write_text(
+        f"{columns}\nFB,XNYS,Facebook,USD,2012-05-18,2022-06-08,,META\nLEH,XNYS,L,USD,2000-01-03,,2008-09-17,\n"
+    )
+    members = {member.symbol: member for member in load_universe(file, KNOWN).members}
+    assert (members["FB"].new_symbol, members["FB"].last_session) == ("META", None)
+    assert (members["LEH"].new_symbol, members["LEH"].last_session) == ("", date(2008, 9, 17))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            "FB,XNYS,F,USD,2012-05-18,,,META",
+            "FB becomes 'META'; give another symbol, and in member_to the last session",
+        ),
+        ("FB,XNYS,F,USD,2012-05-18,2022-06-08,,FB", "FB becomes 'FB'"),
+        ("FB,XNYS,F,USD,2012-05-18,,2012-01-03,", "FB is delisted 2012-01-03 before its membership begins 2012-05-18"),
+    ],
+)
+def test_an_event_that_cannot_be_is_refused(tmp_path, row, message):
+    file = tmp_path / "universe.csv"
+    file.write_text(",".join([*COLUMNS, "last_session", "new_symbol"]) + f"\n{row}\n")
+    with pytest.raises(InputError, match=message):
+        load_universe(file, KNOWN)

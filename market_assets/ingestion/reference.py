@@ -37,12 +37,17 @@ def _exchanges(platform: Platform) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(EXCHANGE.columns))
 
 
-def _priorities(platform: Platform) -> pd.DataFrame:
-    """Sources of each exchange in the order in which they are believed: its chain, what it is compared to, the rest."""
+def order_of_sources(platform: Platform, exchange: str) -> list[str]:
+    """Sources in the order in which they are believed on an exchange: its chain, what it is compared to, the rest."""
     labels = [source.label for source in platform.config.sources]
-    rows = []
-    for exchange in platform.universe.exchanges:
-        chain = platform.config.ingest.chain(exchange, labels)
-        order = dict.fromkeys([*chain.sources, *chain.cross_check, *labels])
-        rows += [(exchange, label, place) for place, label in enumerate(order, start=1)]
+    chain = platform.config.ingest.chain(exchange, labels)
+    return list(dict.fromkeys([*chain.sources, *chain.cross_check, *labels]))
+
+
+def _priorities(platform: Platform) -> pd.DataFrame:
+    rows = [
+        (exchange, label, place)
+        for exchange in platform.universe.exchanges
+        for place, label in enumerate(order_of_sources(platform, exchange), start=1)
+    ]
     return pd.DataFrame(rows, columns=list(SOURCE_PRIORITY.columns))

@@ -15,6 +15,7 @@ from market_assets.errors import SessionNotClosed, SourceUnavailable, TerminalEr
 from market_assets.ingestion import checkpoints
 from market_assets.ingestion.agreement import note_agreement
 from market_assets.ingestion.chain import Reply, ask, open_questions
+from market_assets.ingestion.listings import settle_listings
 from market_assets.ingestion.lookback import first_stored_session, with_lookback
 from market_assets.ingestion.provisional import wanted_in_progress
 from market_assets.ingestion.reference import sync_reference
@@ -85,6 +86,8 @@ class _Ingestion:
             report.reference = through_restarts(lambda: sync_reference(platform, self._run_id))
         wanted = wanted_in(platform, start, end, self._symbols)
         failed = self._history(wanted, start) if wanted else 0
+        if "securities" in self._write:
+            report.securities += through_restarts(lambda: settle_listings(platform, self._run_id))
         if provisional and "raw_prices" in self._write:
             self._in_progress()
         if "raw_prices" in self._write:
