@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 NEVER_STORED: Final = frozenset({"session_not_closed"})
 """Rules whose rows no acceptance may store: the row will be another one when the session has closed."""
 
+_SUPERSEDE = """
+    update quality.quarantine as held
+    set status = 'rejected', resolved_at = clock_timestamp(), resolved_by = 'ingestion', resolved_run_id = $3::text,
+        note = 'a later answer brought a row that passes the rules'
+    from raw.price_bar as stored
+    where held.status = 'open' and held.table_name = $1::text and held.source = $2::text
+        and held.rule not in ('duplicate_row', 'disputed')
+        and stored.symbol = held.symbol and stored.session = held.session and stored.source = held.source
+        and stored.known_to is null and stored.changed_xid = pg_current_xact_id()
+    returning held.quarantine_id
+"""
+"""Of a repeated row one is stored as a rule; what becomes of disputed rows is for reconciliation to say."""
+
 _ACCEPTED = """
     select raw_row::text as raw_row, candidate::text as candidate
     from quality.quarantine
@@ -96,6 +109,14 @@ def _accepted(answer: Answer, table: VersionedTable, sent: pd.DataFrame, held: p
         for position, row, same in zip(possible.index, possible["candidate"], raw, strict=True)
         if as_json(row) in accepted or as_json(same) in accepted
     ]
+
+
+def settle_superseded(answer: Answer) -> None:
+    """Close the open cases of bars that this transaction has just stored: the vendor has sent a row that passes.
+
+    Rows that a later answer of the vendor replaces are no work for anybody. Their trail says what became of them.
+    """
+    answer.writer.read(_SUPERSEDE, (PRICE_BAR.qualified, answer.source.name, answer.run_id))
 
 
 def withdraw_stored(answer: Answer, held: pd.DataFrame) -> int:

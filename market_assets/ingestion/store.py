@@ -15,7 +15,7 @@ import pandas as pd
 
 from market_assets.domain.sessions import rows_by_session
 from market_assets.ingestion.answer import Answer
-from market_assets.ingestion.holding import held_actions, withdraw_stored
+from market_assets.ingestion.holding import held_actions, settle_superseded, withdraw_stored
 from market_assets.ingestion.judging import judge
 from market_assets.ingestion.listings import facts_to_store, note_findings
 from market_assets.ingestion.provisional import withdraw_replaced
@@ -88,6 +88,8 @@ def _store_bars(answer: Answer, good: pd.DataFrame, held: pd.DataFrame, part: In
         if part.bars.restated:
             part.restated = restated_now(answer.writer)
         part.bars += WriteResult(withdrawn=withdraw_stored(answer, held))
+        if result.versions_written:
+            settle_superseded(answer)
         part.warned.update(answer.findings.warned)
     part.quarantined.update(held["rule"])
     _quarantine(answer, table, answer.result.bars, held)

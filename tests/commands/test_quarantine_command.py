@@ -191,6 +191,15 @@ def test_a_rejected_row_stays_out_and_is_counted(pence: Desk) -> None:
     assert pence.listed() == []
 
 
+def test_a_case_is_closed_when_the_vendor_sends_a_row_that_passes(pence: Desk) -> None:
+    pence.fault("AAA", 4, 0.01)
+    assert pence.load("corrected").bars.added == 1
+    assert pence.listed() == []
+    (row,) = pence.listed("--status", "all")
+    assert (row["status"], row["resolved_by"], row["resolved_run_id"]) == ("rejected", "ingestion", "corrected")
+    assert row["note"] == "a later answer brought a row that passes the rules"
+
+
 def test_rejecting_what_was_accepted_withdraws_it(pence: Desk) -> None:
     number = str(pence.listed()[0]["quarantine_id"])
     pence.market("accept", number)
