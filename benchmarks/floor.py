@@ -113,9 +113,10 @@ def indicator_columns() -> list[str]:
 def compute(bars: pd.DataFrame) -> pd.DataFrame:
     """One row per bar, one column per indicator."""
     arrays = {name: bars[name].to_numpy(np.float64) for name in PRICES}
+    arrays["benchmark"] = bars.groupby("session")["close"].transform("mean").to_numpy(np.float64)
     out = np.full((len(talib_alone.COLUMNS), len(bars)), np.nan)
     for start, stop in spans(bars):
-        own = talib_alone.inputs({name: arrays[name][start:stop] for name in ("high", "low", "close", "volume")})
+        own = talib_alone.inputs({name: values[start:stop] for name, values in arrays.items()})
         for row, values in zip(out, talib_alone.indicators(own), strict=True):
             row[start:stop] = values
     found = pd.DataFrame(out.T, columns=list(talib_alone.COLUMNS))
