@@ -262,7 +262,9 @@ class LineageGraph:
         whole = [Place(dataset) for dataset in self._datasets(name)]
         head, _, column = name.rpartition(".")
         owners = [dataset for dataset in self._datasets(head) if column in self._facts.columns[dataset]] if head else []
-        places = [*whole, *(Place(dataset, column) for dataset in owners)]
+        # Of an asset with several tables its own one goes before the others that have the column too.
+        own = [dataset for dataset in owners if self._facts.table.get(self._facts.asset.get(dataset, "")) == dataset]
+        places = [*whole, *(Place(dataset, column) for dataset in own or owners)]
         one_asset = len({self._facts.asset.get(place.dataset, place) for place in whole}) == 1
         if len(places) == 1 or (places == whole and whole and one_asset):
             return places

@@ -171,6 +171,14 @@ def test_an_asset_with_several_tables_is_one_answer_with_a_branch_for_each() -> 
     assert [item.name for item in graph.impact("both").affected] == ["report"]
 
 
+def test_a_column_of_an_asset_is_that_of_its_own_table_when_a_further_one_has_it_too() -> None:
+    two = job(dataset("raw.one", "both", ("x",)), [BARS])
+    two["outputs"].append(dataset("raw.two", "both", ("x",)))
+    graph = LineageGraph([two])
+    assert graph.upstream("both.x").name == "both.x"
+    assert graph.upstream("raw.two.x").name == "market.raw.two.x"
+
+
 def test_a_table_that_reads_itself_makes_no_circle() -> None:
     own = dataset("marts.own", "own")
     graph = LineageGraph(

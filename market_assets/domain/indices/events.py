@@ -113,12 +113,15 @@ def index_events(actions: pd.DataFrame, sessions: DayArray, symbols: Sequence[st
     if missing:
         raise SchemaMismatch(f"actions lack {', '.join(missing)}")
     names = pd.Index(symbols)
-    column = names.get_indexer(pd.Index(actions["symbol"]))
+    # By date first: a daily run is given the actions of all history and needs those of its few sessions.
     day = actions["ex_date"].to_numpy("datetime64[D]")
     position = np.searchsorted(sessions, day)
-    inside = (column >= 0) & (position > 0) & (position < len(sessions))
-    table = actions.assign(column=column, position=position, on_session=False)[inside]
-    table["on_session"] = sessions[position[inside]] == day[inside]
+    within = np.flatnonzero((position > 0) & (position < len(sessions)))
+    table, day, position = actions.iloc[within], day[within], position[within]
+    table = table.assign(
+        column=names.get_indexer(pd.Index(table["symbol"])), position=position, on_session=sessions[position] == day
+    )
+    table = table[table["column"] >= 0]
     _refuse_unusable(table)
     table = table.sort_values(["position", "column", "ex_date", "kind"], ignore_index=True)
     return _Collector(table, names, sessions).events()
