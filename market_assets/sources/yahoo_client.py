@@ -63,9 +63,7 @@ class YahooClient:
         self._given = session
         self._talk = _Conversation()
 
-    def history(
-        self, symbol: str, zone: str, start: dt.date, end: dt.date | None = None, *, kept: bytes | None = None
-    ) -> History:
+    def history(self, symbol: str, zone: str, start: dt.date, end: dt.date | None = None) -> History:
         """Daily history of `symbol` from `start` to `end`, with the events of that time.
 
         Args:
@@ -73,7 +71,6 @@ class YahooClient:
             zone: zone of its exchange; saves the request in which yfinance would look it up.
             start: first date.
             end: last date, None = now.
-            kept: the body of an earlier answer to the same question: it is read again, and Yahoo is not asked.
 
         Raises:
             RateLimited: 429, with Yahoo's Retry-After when it sent one.
@@ -85,10 +82,8 @@ class YahooClient:
         """
         import yfinance
 
-        if kept == b"":
-            return NOTHING
         self._begin()
-        data = _Uncached(None, kept)
+        data = _Uncached(None, None)
         try:
             ticker = yfinance.Ticker(symbol, session=self._session)
             ticker._tz = zone  # noqa: SLF001 - yfinance offers no other way to tell it what it would ask Yahoo for
@@ -116,7 +111,8 @@ class YahooClient:
     def later_splits(self, symbol: str, zone: str, start: dt.date, *, kept: bytes | None = None) -> History:
         """Splits of `symbol` from `start` to now, in an answer of one row for each quarter (`frame` has its dates).
 
-        Args and errors: as `history`.
+        Args and errors: as `history`. `kept` is the body of an earlier answer to the same question: it is read again,
+        and Yahoo is not asked.
         """
         from yfinance.const import _BASE_URL_
         from yfinance.data import YfData

@@ -11,6 +11,7 @@ missing. An answer without any bars is asked again as often as the retry policy 
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -54,6 +55,24 @@ class Series:
     def empty(cls) -> Series:
         """Nothing."""
         return cls(np.empty(0, "datetime64[D]"), np.empty((0, len(COLUMNS))), (), {})
+
+    def packed(self) -> bytes:
+        """As the cache keeps it: read again without yfinance, which takes as long for an answer as Yahoo does."""
+        events = [(str(event.day), event.kind, event.value) for event in self.events]
+        # yfinance makes a Timestamp of a moment; its text means the same to `local_date`.
+        header = json.dumps({"rows": len(self.days), "events": events, "facts": self.facts}, default=str).encode()
+        return header + b"\n" + self.days.astype("int64").tobytes() + self.bars.tobytes()
+
+    @classmethod
+    def unpacked(cls, kept: bytes) -> Series:
+        """The inverse of `packed`."""
+        line, content = kept.split(b"\n", 1)
+        header = json.loads(line)
+        rows = int(header["rows"])
+        days = np.frombuffer(content, "int64", rows).astype("datetime64[D]")
+        bars = np.frombuffer(content, "float64", offset=8 * rows).reshape(rows, len(COLUMNS))
+        events = tuple(Event(np.datetime64(day), kind, value) for day, kind, value in header["events"])
+        return cls(days, bars, events, header["facts"])
 
 
 def cut(history: History, first: dt.date, last: dt.date) -> Series:

@@ -9,7 +9,7 @@ part of the answer. Either the newest stretch reaches to the present, which tell
 one request reaches, one small question (a row for each quarter) asks for them first. Each older stretch then has the
 splits of the newer ones.
 
-A body of closed history is kept under the splits that were in it: after a new split it is a different question. What
+A stretch of closed history is kept under the splits that were in it: after a new split it is a different question. What
 tells the latest splits is kept too, and read only if all the rest is: bars and splits are always of one moment.
 """
 
@@ -137,30 +137,29 @@ class _Walk:
         question, upto = self._question, self._upto
         end = None if to_present else upto
         sessions = self._days[(self._days >= np.datetime64(first)) & (self._days <= np.datetime64(upto))]
-        key = self._key(upto, start=first, end="now" if to_present else upto)
+        key = self._key(upto, start=first, end="now" if to_present else upto, form="series")
         # What tells the latest splits is read only in a pass that reads everything.
         kept = self._kept(key) if not (to_present and self._live) else None
         if kept is not None:
-            history = self._client.history(question.symbol, question.zone, first, end, kept=kept)
-            return self._evidence.noted(cut(history, first, upto), sessions)
+            return self._evidence.noted(Series.unpacked(kept), sessions)
 
-        def ask() -> tuple[History, Series]:
+        def ask() -> Series:
             history = self._client.history(question.symbol, question.zone, first, end)
             require_same_security(question.symbol, question.zone, history.metadata)
             if to_present:
                 require_recent(question.symbol, history, SOME_DAYS)
             series = cut(history, first, upto)
             self._evidence.require_whole(series, sessions)
-            return history, series
+            return series
 
         try:
             what = f"Yahoo: {question.symbol} {first} to {upto}"
-            history, series = self._context.guard.call(what, ask, splittable=len(sessions) > 1)
+            series = self._context.guard.call(what, ask, splittable=len(sessions) > 1)
         except SourceUnavailable as error:
             if not self._evidence.explains(error):
                 raise
             return self._evidence.noted(Series.empty(), sessions)
-        self._keep(key, history.body)
+        self._keep(key, series.packed())
         return self._evidence.noted(series, sessions)
 
     def _splits_after(self, last: dt.date) -> tuple[Event, ...]:

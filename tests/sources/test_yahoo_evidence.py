@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from market_assets.errors import AnswerCutOff, SourceUnavailable
-from market_assets.sources.yahoo_chart import History
-from market_assets.sources.yahoo_evidence import Evidence, Series, require_recent
+from market_assets.sources.yahoo_chart import Event, History
+from market_assets.sources.yahoo_evidence import Evidence, Series, local_date, require_recent
 
 SESSIONS = np.arange("2020-01-01", "2020-04-10", dtype="datetime64[D]")  # a hundred days, weekends for simplicity too
 FACTS = {"firstTradeDate": pd.Timestamp("2015-01-02"), "regularMarketTime": pd.Timestamp("2020-06-01")}
@@ -27,6 +27,22 @@ def series(first: int, last: int, **facts: Any) -> Series:
 @pytest.fixture
 def evidence() -> Evidence:
     return Evidence("IBM")
+
+
+@pytest.mark.parametrize("rows", [0, 100])
+def test_a_kept_stretch_is_the_stretch_that_was_answered(rows: int) -> None:
+    moment = pd.Timestamp("2020-06-01 16:00", tz="America/New_York")
+    events = (Event(np.datetime64("2020-02-03"), "cash_dividend", 0.1), Event(np.datetime64("2020-03-02"), "split", 2))
+    bars = np.random.default_rng(1).normal(50, 10, (rows, 5))
+    bars[rows // 2 :, 3] = np.nan
+    answered = Series(SESSIONS[:rows], bars, events, {"symbol": "IBM", "longName": None, "regularMarketTime": moment})
+    kept = Series.unpacked(answered.packed())
+    assert kept.days.dtype == answered.days.dtype
+    np.testing.assert_array_equal(kept.days, answered.days)
+    np.testing.assert_array_equal(kept.bars, answered.bars)
+    assert kept.events == events
+    assert local_date(kept.facts, "regularMarketTime") == dt.date(2020, 6, 1)
+    assert (kept.facts["symbol"], kept.facts["longName"]) == ("IBM", None)
 
 
 @pytest.mark.parametrize("ends", [(0, 100), (4, 100), (0, 96), (4, 96)])
