@@ -58,7 +58,7 @@ def ask(
     """
     for source in sources:
         questions = open_questions(source, sources, wanted, progress)
-        for request in pieces(questions, source.batch.symbols or chunk_symbols):
+        for request in pieces(questions, source.batch.securities(chunk_symbols)):
             yield from _replies(source, request)
 
 

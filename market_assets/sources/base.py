@@ -77,6 +77,20 @@ class Batch:
     symbols: int | None = None
     days: int | None = None
 
+    def securities(self, chunk: int) -> int:
+        """Securities in one request, where the configuration puts `chunk` into one.
+
+        A source that is cut by days has every security in one answer: `symbols` then outranks the configuration.
+        """
+        if self.symbols is None:
+            return chunk
+        return self.symbols if self.days is not None else min(self.symbols, chunk)
+
+
+BY_SYMBOL = Batch(symbols=50)
+"""For a vendor that is asked symbol by symbol over a network: what was answered and not yet committed is all that a
+crash makes us ask for again, and rules that compare symbols still see many of them side by side."""
+
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:

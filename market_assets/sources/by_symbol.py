@@ -20,7 +20,15 @@ from pydantic import Field
 
 from market_assets.errors import MarketError, SourceUnavailable, UnexpectedPayload
 from market_assets.fetching.ranges import walk
-from market_assets.sources.base import Coverage, FetchRequest, FetchResult, PriceSource, SecurityRef, SymbolFailure
+from market_assets.sources.base import (
+    BY_SYMBOL,
+    Coverage,
+    FetchRequest,
+    FetchResult,
+    PriceSource,
+    SecurityRef,
+    SymbolFailure,
+)
 from market_assets.sources.frames import ACTION_COLUMNS, ACTIONS, BARS, SECURITIES
 from market_assets.sources.http import HttpClient
 from market_assets.sources.options import SourceContext, SourceOptions
@@ -157,6 +165,8 @@ class BySymbolSource(PriceSource):
         client: the vendor's HTTP interface.
         exchanges: exchange -> suffix of the vendor's symbols.
     """
+
+    batch = BY_SYMBOL
 
     def __init__(
         self,

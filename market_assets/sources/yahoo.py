@@ -25,6 +25,7 @@ from market_assets.domain.adjustments import PriceBasis
 from market_assets.errors import MarketError, UnexpectedPayload
 from market_assets.fetching.limits import Limits
 from market_assets.sources.base import (
+    BY_SYMBOL,
     Coverage,
     FetchRequest,
     FetchResult,
@@ -88,6 +89,7 @@ class YahooSource(PriceSource):
     """Yahoo's split-adjusted bars of closed sessions, with splits and dividends. Share counts are not asked for."""
 
     basis: PriceBasis = "split_adjusted"
+    batch = BY_SYMBOL
     limits = Limits()
 
     def __init__(self, name: str, options: YahooOptions, context: SourceContext, session: Any = None) -> None:

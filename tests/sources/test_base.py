@@ -11,6 +11,7 @@ import pytest
 
 from market_assets.errors import InputError, RateLimited, SchemaMismatch, SourceRejected
 from market_assets.sources.base import (
+    Batch,
     Coverage,
     FetchRequest,
     FetchResult,
@@ -154,3 +155,11 @@ def test_a_failure_reads_retryability_from_the_type(error: RateLimited | SourceR
 def test_coverage_without_exchanges_answers_for_all() -> None:
     assert Coverage().answers("XTKS")
     assert not Coverage(frozenset({"XNYS"})).answers("XTKS")
+
+
+@pytest.mark.parametrize(
+    ("batch", "chunk", "securities"),
+    [(Batch(), 250, 250), (Batch(50), 250, 50), (Batch(50), 2, 2), (Batch(10_000, 7), 250, 10_000)],
+)
+def test_a_source_is_asked_for_few_enough_securities_at_once(batch, chunk, securities):
+    assert batch.securities(chunk) == securities
