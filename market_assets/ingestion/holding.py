@@ -101,6 +101,8 @@ def _accepted(answer: Answer, table: VersionedTable, sent: pd.DataFrame, held: p
     sent = sent.loc[possible.index]
     asked = json.dumps(sorted(sent["symbol"].unique()))
     known = answer.writer.read(_ACCEPTED, (table.qualified, answer.source.name, asked))
+    if known.empty:
+        return []
     accepted = {as_json(json.loads(text)) for text in (*known["raw_row"], *known["candidate"])}
     day = "session" if "session" in sent else "ex_date"
     raw = records(sent, tuple(sent.columns), day)

@@ -63,7 +63,8 @@ def plausible(answer: Answer, bars: pd.DataFrame) -> pd.DataFrame:
     """
     if bars.empty:
         return pd.DataFrame({"rule": [], "reason": [], "proposal": []})
-    answer.findings.actions = _implausible_actions(answer, bars)
+    if len(answer.result.actions):
+        answer.findings.actions = _implausible_actions(answer, bars)
     actions = answer.result.actions.drop(index=answer.findings.actions.index)
     found = examine(bars, actions, stored_around(answer, bars), basis=answer.source.basis)
     answer.findings.warned.update(found.warning[found.warning != ""])
