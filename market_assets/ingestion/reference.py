@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from market_assets.ingestion.renames import write_named_changes
 from market_assets.warehouse.tables import EXCHANGE, SOURCE_PRIORITY, TRADING_SESSION, UNIVERSE_MEMBER
 from market_assets.warehouse.versions import Scope, WriteResult, transaction
 
@@ -29,6 +30,7 @@ def sync_reference(platform: Platform, run_id: str) -> WriteResult:
             + writer.write(TRADING_SESSION, pd.concat(sessions, ignore_index=True), scope=everything)
             + writer.write(EXCHANGE, _exchanges(platform), scope=everything)
             + writer.write(SOURCE_PRIORITY, _priorities(platform), scope=everything)
+            + write_named_changes(platform, writer)
         )
 
 

@@ -19,6 +19,7 @@ from market_assets.ingestion.listings import settle_listings
 from market_assets.ingestion.lookback import first_stored_session, with_lookback
 from market_assets.ingestion.provisional import wanted_in_progress
 from market_assets.ingestion.reference import sync_reference
+from market_assets.ingestion.renames import carry_on
 from market_assets.ingestion.report import ASSETS, IngestReport
 from market_assets.ingestion.requests import Wanted, wanted_in
 from market_assets.ingestion.restarts import through_restarts
@@ -88,6 +89,8 @@ class _Ingestion:
         failed = self._history(wanted, start) if wanted else 0
         if "securities" in self._write:
             report.securities += through_restarts(lambda: settle_listings(platform, self._run_id))
+        if {"raw_prices", "corporate_actions"} <= set(self._write):
+            through_restarts(lambda: carry_on(platform, self._run_id))
         if provisional and "raw_prices" in self._write:
             self._in_progress()
         if "raw_prices" in self._write:
@@ -133,7 +136,7 @@ class _Ingestion:
         for part in wanted_in_progress(self._platform, self._symbols):
             chain, _ = self._chain(part, in_progress=True)
             progress = checkpoints.Progress(0)
-            for reply in ask(chain, part, progress, self._platform.config.ingest.chunk_symbols):
+            for reply in ask(chain, part, progress, self._platform.chunk_symbols(part.first, part.last)):
                 self._store(reply, None, provisional=True)
                 progress.note(reply)
 
@@ -159,7 +162,7 @@ class _Ingestion:
         cross_check: bool = False,
     ) -> None:
         """Ask the sources for a part and store what they say, reply by reply."""
-        for reply in ask(sources, part, progress, self._platform.config.ingest.chunk_symbols):
+        for reply in ask(sources, part, progress, self._platform.chunk_symbols(part.first, part.last)):
             self._store(reply, progress)
             progress.note(reply, cross_check=cross_check)
             if cross_check:

@@ -208,11 +208,11 @@ class VersionedWriter:
         """Whether the table has a version, past or current, of any first key column that is in `arrow`."""
         first, *_ = table.key
         order = ", ".join(f"c.{_quoted(name)}" for name in (*table.key, "known_from"))
-        values = arrow.column(first).unique().to_pylist()
+        values = [str(value) for value in arrow.column(first).unique().to_pylist()]
         # The order makes the planner probe the primary key; for a value it expects often it would scan the table.
         return bool(
             self._scalar(
-                f"select exists (select from unnest($1::text[]) k(value) cross join lateral ("  # noqa: S608
+                f"select exists (select from unnest($1::text[]::{table.key[first]}[]) k(value) cross join lateral ("  # noqa: S608
                 f"select from {table.qualified} c where c.{_quoted(first)} = k.value order by {order} limit 1) f)",
                 (_array(values),),
             )

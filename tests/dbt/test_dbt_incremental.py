@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from dbt_market import (
@@ -155,6 +156,12 @@ def change_the_calendar(w: Warehouse) -> None:
     w.withdraw(TRADING_SESSION, f"session = '{day}'", Scope({"session": (day, day)}, {"exchange": ["XNYS"]}))
 
 
+def change_a_symbol(w: Warehouse) -> None:
+    w.write(UNIVERSE_MEMBER, w.current(UNIVERSE_MEMBER, "symbol = 'GAMA'").assign(symbol="GAMMA"))
+    change = ("GAMA", pd.Timestamp(DAY[200]), "symbol_change", "alpha", np.nan, "USD", "GAMMA")
+    w.write(CORPORATE_ACTION, pd.DataFrame([change], columns=list(CORPORATE_ACTION.columns)))
+
+
 Change = Callable[[Warehouse], None]
 
 # What is known one evening that was not the evening before, the marts built then, and those that it alters.
@@ -185,6 +192,11 @@ EVENINGS: dict[str, tuple[list[Change], list[str], list[str]]] = {
         ],
         [*INDICES, *DIMENSIONS, "mart_source_agreement"],
         [*INDICES, *DIMENSIONS, "mart_source_agreement"],
+    ),
+    "a changed symbol": (
+        [change_a_symbol],
+        ["fct_daily_bar", "dim_security", "mart_market_breadth"],
+        ["dim_security", "mart_market_breadth"],
     ),
 }
 
@@ -220,6 +232,11 @@ def test_many_changes_at_once_equal_a_full_refresh(market: Warehouse, dbt: Any) 
 
     for name, got in incremental.items():
         assert_same(got, read_mart(market, name), name)
+
+
+def test_a_security_that_changed_its_symbol_is_listed_once(market: Warehouse, dbt: Any) -> None:
+    found = market.read("select symbol, former_symbols from marts.dim_security where symbol like 'GAM%'")
+    assert found.to_numpy().tolist() == [["GAMMA", "GAMA"]]
 
 
 def test_a_restated_bar_rewrites_only_the_rows_it_enters(market: Warehouse, dbt: Any) -> None:

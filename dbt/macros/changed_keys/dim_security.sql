@@ -3,6 +3,13 @@
 select {{ table }}.symbol
 from {{ source('market', table) }} as {{ table }}
 where {{ is_changed(table, state) }}
-{{ 'union' if not loop.last }}
+union
 {% endfor %}
+select renamed.symbol
+from (
+    select unnest(array[change.symbol, change.detail]) as symbol
+    from {{ source('market', 'corporate_action') }} as change
+    where change.kind = 'symbol_change' and {{ is_changed('change', state) }}
+) as renamed
+where renamed.symbol is not null
 {%- endmacro %}

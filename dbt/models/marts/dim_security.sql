@@ -19,6 +19,24 @@ latest_membership as (
     order by membership.symbol asc, membership.member_from desc
 ),
 
+renamed as (
+    select
+        change.symbol,
+        change.detail as new_symbol,
+        min(change.ex_date) as ex_date
+    from {{ ref('stg_market__corporate_action') }} as change
+    where change.kind = 'symbol_change' and change.detail != change.symbol
+    group by change.symbol, change.detail
+),
+
+former as (
+    select
+        renamed.new_symbol,
+        string_agg(renamed.symbol, ', ' order by renamed.ex_date) as symbols
+    from renamed
+    group by renamed.new_symbol
+),
+
 latest_shares as (
     select distinct on (counted.symbol) counted.*
     from {{ ref('stg_market__shares_outstanding') }} as counted
@@ -36,9 +54,20 @@ select
     latest_membership.member_from,
     latest_membership.member_to,
     latest_shares.shares as shares_outstanding,
-    latest_shares.effective_date as shares_effective_date
+    latest_shares.effective_date as shares_effective_date,
+    former.symbols as former_symbols
 from listed
 left join {{ ref('stg_market__security') }} as facts on listed.symbol = facts.symbol
 left join latest_membership on listed.symbol = latest_membership.symbol
 left join latest_shares on listed.symbol = latest_shares.symbol
-where facts.symbol is not null or latest_membership.symbol is not null
+left join former on listed.symbol = former.new_symbol
+where
+    (facts.symbol is not null or latest_membership.symbol is not null)
+    -- A security is listed once, under the symbol it has now; a symbol that another one took over later is that one.
+    and not exists (
+        select 1
+        from renamed
+        where
+            renamed.symbol = listed.symbol
+            and renamed.ex_date > coalesce(latest_membership.member_from, '-infinity')
+    )

@@ -17,6 +17,17 @@ with traded as (
     left join {{ ref('fct_indicator') }} as indicator
         on bar.symbol = indicator.symbol and bar.session = indicator.session
     {{ only_changed('bar', ['session']) }}
+    where
+        -- Before a change of symbol a security has bars under both symbols; it is counted once, under the new one.
+        not exists (
+            select 1
+            from {{ ref('stg_market__corporate_action') }} as change
+            where
+                change.kind = 'symbol_change'
+                and change.symbol = bar.symbol
+                and change.detail != change.symbol
+                and bar.session < change.ex_date
+        )
 )
 
 select
