@@ -18,6 +18,8 @@ pytestmark = pytest.mark.xdist_group("sample")
 
 BARS = {"AAPL": 3270, "FB": 196, "GOOG": 2148, "IBM": 3270, "MSFT": 3270}
 SESSIONS = 3270
+EXCHANGES = 2
+"""IBM is listed in New York, the others at the Nasdaq; their sessions are the same days."""
 
 
 class Sample:
@@ -90,13 +92,13 @@ def test_every_real_bar_is_stored_as_traded(sample):
     [
         ("raw.price_bar", 12_154),
         ("raw.security", 5),
-        ("raw.trading_session", SESSIONS),
+        ("raw.trading_session", EXCHANGES * SESSIONS),
         ("analytics.indicator", 12_154),
         ("indices.index_value", SESSIONS),
         ("marts.fct_daily_bar", 12_154),
         ("marts.fct_indicator", 12_154),
         ("marts.fct_index_value", SESSIONS),
-        ("marts.dim_session", SESSIONS),
+        ("marts.dim_session", EXCHANGES * SESSIONS),
         ("marts.dim_security", 5),
         ("marts.mart_market_breadth", SESSIONS),
         ("quality.quarantine", 0),
@@ -104,6 +106,21 @@ def test_every_real_bar_is_stored_as_traded(sample):
 )
 def test_every_table_has_its_rows(sample, table, rows):
     assert sample.project.count(table) == rows
+
+
+def test_beta_is_measured_against_the_index_that_was_calculated_in_the_same_run(sample):
+    rows = sample.project.query(
+        "select symbol, count(beta_252), avg(beta_252), min(correlation_252), max(correlation_252) "
+        "from marts.fct_indicator group by 1"
+    )
+    found = {symbol: rest for symbol, *rest in rows}
+    assert {symbol: counted for symbol, (counted, *_) in found.items()} == {
+        **dict.fromkeys(("AAPL", "IBM", "MSFT"), SESSIONS - 252),
+        "FB": 0,
+        "GOOG": 2148 - 252,
+    }
+    assert found["IBM"][1] < 1 < found["AAPL"][1]
+    assert all(0 < low <= high <= 1 for counted, _, low, high in found.values() if counted)
 
 
 def test_no_row_has_a_second_version_after_the_first_run(sample):
