@@ -8,6 +8,8 @@
     answer.py     what is judged and stored: one answer of one source
     store.py      one answer into the warehouse, in one transaction
     agreement.py  how often each source agrees with the others
+    listings.py   what sources find out about a listing, and when it has ended
+    renames.py    the history of a security that changed its symbol
     reference.py  universe, trading sessions, exchanges and source priorities of the configuration
     report.py     what one ingestion did
 
