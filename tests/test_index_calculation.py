@@ -6,6 +6,7 @@ They are weighted anew each session, so that every level depends on every price 
 
 # No `from __future__ import annotations`: the fixture's platform becomes a Dagster resource.
 
+import json
 from datetime import date
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from dagster import AutomationCondition, DagsterInstance, materialize
 from warehouse_with_views import new_warehouse
 
 from market_assets.assets.indices import build_indices
+from market_assets.commands.index import explain
 from market_assets.config import load_config
 from market_assets.index_calculation import calculate_indices
 from market_assets.resources import Platform
@@ -216,3 +218,18 @@ def test_the_latest_days_are_counted_in_sessions_of_the_index(platform):
     correct(platform, "A", 14, 0.9)
     calculated(platform, 14)
     assert levels(platform, "FROZEN", INDEX_RECALCULATION).index.tolist() == [SESSIONS[14]]
+
+
+def test_explain_shows_what_a_frozen_level_would_be(platform, monkeypatch: pytest.MonkeyPatch, capsys):
+    correct(platform, "B", 3, 1.1)
+    calculated(platform, 3)
+    monkeypatch.setenv("MARKET_DATABASE_URL", platform.warehouse_url)
+    explain("FROZEN", LAST_FROZEN.date(), None, 0, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    (beside,) = told["recalculation"]
+    assert beside["reason"] == "corrected: price of B on 2024-01-19"
+    assert beside["price_return"] == levels(platform, "OPEN")["price_return"][LAST_FROZEN]
+    assert told["levels"]["price_return"]["level"] == levels(platform, "FROZEN")["price_return"][LAST_FROZEN]
+    explain("FROZEN", LAST_FROZEN.date(), None, 0, as_json=False)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "these levels are frozen; with what is known now: price return" in text
