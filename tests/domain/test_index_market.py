@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from index_markets import actions_of, frames_of, market_of, members_of, sessions, shares_of
 
+from market_assets.domain.calendars import known_exchanges
 from market_assets.domain.indices import Market
+from market_assets.domain.indices.countries import COUNTRY_OF_EXCHANGE
 from market_assets.domain.indices.events import Rights, Transfer, index_events
 from market_assets.errors import InputError, SchemaMismatch
 
@@ -106,6 +108,13 @@ def test_rates_take_the_last_one_known() -> None:
     assert np.isnan(market.fx[0, 0])
     assert market.fx[1:, 0].tolist() == [1.1, 1.1, 1.2]
     assert market.fx[:, 1].tolist() == [1] * 4
+
+
+def test_a_symbol_is_taxed_where_it_is_listed_unless_its_country_is_given() -> None:
+    members = members_of(["A", "B", "C"]).assign(exchange=["XPAR", "XNAS", "OTHER"])
+    frames = replace(frames_of({name: [1.0] for name in "ABC"}), members=members, countries={"B": "IE"})
+    assert Market.from_frames(frames).country == ("FR", "IE", "")
+    assert set(COUNTRY_OF_EXCHANGE) <= set(known_exchanges())
 
 
 def test_events_are_placed_at_the_session_on_or_after_the_ex_date() -> None:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from market_assets.domain.adjustments import SPLIT_KINDS
 from market_assets.domain.indices.arrays import BoolArray, DayArray, FloatArray, IntArray
+from market_assets.domain.indices.countries import COUNTRY_OF_EXCHANGE
 from market_assets.domain.indices.events import Events, index_events
 from market_assets.errors import InputError, SchemaMismatch
 
@@ -31,7 +32,7 @@ class MarketFrames:
         shares: symbol, effective_date, shares; on the share basis of the effective date.
         free_float: symbol, effective_date, factor.
         fx: currency, session, rate: index currency per unit; the last one on or before a session counts.
-        countries: symbol -> country, for withholding tax.
+        countries: symbol -> country, for withholding tax; the country of its exchange for a symbol that is absent.
         scores: name -> symbol, effective_date, score; a score counts from its date on.
     """
 
@@ -130,7 +131,10 @@ class Market:
             free_float=None if frames.free_float is None else grid.latest(frames.free_float, "factor"),
             exchange=tuple(facts["exchange"].fillna("")),
             currency=currency,
-            country=tuple(frames.countries.get(symbol, "") for symbol in symbols),
+            country=tuple(
+                frames.countries.get(symbol) or COUNTRY_OF_EXCHANGE.get(exchange, "")
+                for symbol, exchange in zip(symbols, facts["exchange"].fillna(""), strict=True)
+            ),
             scores={name: grid.latest(frame, "score") for name, frame in frames.scores.items()},
         )
 
