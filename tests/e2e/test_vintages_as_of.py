@@ -1,11 +1,13 @@
 """Fifteen real vintages in order: as_of each evening is what the vendor showed up to then, and nothing else.
 
-What the vendor showed is rebuilt here from the files with pandas, on its own. A row that is missing in the warehouse
-must be in quarantine with its rule; every row of every file is accounted for.
+Each file is loaded on the evening it stands for, by a run of its own. What the vendor showed is rebuilt here from the
+files with pandas, on its own. A row that is missing in the warehouse must be in quarantine with its rule, under the run
+of the first evening on which it was held; every row of every file is accounted for.
 """
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, date, datetime, time
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +17,12 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pytest
 import yaml
+from pandas.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from market_assets.cli import app
 from market_assets.config import load_config
+from market_assets.domain.screening import RULES
 from market_assets.ingestion import IngestReport, ingest
 from market_assets.resources import Platform
 from market_assets.warehouse.connection import connect, read_frame
@@ -53,11 +57,12 @@ class LoadedVintages:
 
     def __init__(self, folder: Path, files: Path, url: str, share: int) -> None:
         self.url, self._folder, self._files = url, folder, files
+        self._shown_today = folder / "shown"
         shown = self._read()
         symbols = sorted({*sorted(shown["symbol"].unique())[::share], *ALWAYS})
         self.shown = shown[shown["symbol"].isin(symbols)].reset_index(drop=True)
-        self.platform = self._configured(symbols)
-        self.report = self.load("run-1")
+        self._configure(symbols)
+        self.reports = {vintage: self.load(vintage, [vintage]) for vintage in self.vintages}
 
     def _read(self) -> pd.DataFrame:
         """Every row of every file with its vintage, oldest file first."""
@@ -69,7 +74,7 @@ class LoadedVintages:
         ]
         return pd.concat(frames, ignore_index=True).rename(columns={"date": "session"})
 
-    def _configured(self, symbols: list[str]) -> Platform:
+    def _configure(self, symbols: list[str]) -> None:
         rows = [(symbol, "XNYS", symbol, "USD", START, None) for symbol in symbols]
         columns = ["symbol", "exchange", "name", "currency", "member_from", "member_to"]
         pd.DataFrame(rows, columns=columns).to_csv(self._folder / "universe.csv", index=False)
@@ -77,7 +82,7 @@ class LoadedVintages:
         actions = pd.DataFrame([("NFLX", "2015-07-15", "split", 7.0)], columns=["symbol", "ex_date", "kind", "value"])
         actions.to_csv(self._folder / "actions.csv", index=False)
         options = {
-            "folder": str(self._files),
+            "folder": str(self._shown_today),
             "file_name": "{date}.csv.gz",
             "columns": {"session": "date"},
             "basis": "as_traded",
@@ -91,14 +96,21 @@ class LoadedVintages:
             "ingest": {"chunk_symbols": len(symbols)},
         }
         (self._folder / "market.yaml").write_text(yaml.safe_dump(settings))
-        config = load_config(self._folder / "market.yaml", {})
-        platform = Platform(config, now=lambda: datetime(2015, 7, 25, tzinfo=UTC))
-        platform.warehouse_url = self.url  # a template of the tests is already migrated
-        return platform
 
-    def load(self, run_id: str) -> IngestReport:
-        """Ingest all files in the order in which they were published."""
-        return ingest(self.platform, START, END, run_id=run_id)
+    @property
+    def config_file(self) -> Path:
+        return self._folder / "market.yaml"
+
+    def load(self, run_id: str, vintages: list[str]) -> IngestReport:
+        """Ingest these files on the evening of the last of them."""
+        shutil.rmtree(self._shown_today, ignore_errors=True)
+        self._shown_today.mkdir()
+        for vintage in vintages:
+            (self._shown_today / f"{vintage}.csv.gz").symlink_to(self._files / f"{vintage}.csv.gz")
+        now = evening(vintages[-1])
+        platform = Platform(load_config(self.config_file, {}), now=lambda: now)
+        platform.warehouse_url = self.url  # a template of the tests is already migrated
+        return ingest(platform, START, now.date(), run_id=run_id)
 
     @property
     def vintages(self) -> list[str]:
@@ -106,27 +118,40 @@ class LoadedVintages:
         return sorted(self.shown["vintage"].unique())
 
     def quarantined(self) -> pd.DataFrame:
-        """Rule, key and values of each case, from the row as it came."""
+        """Run, rule, key and values of each case, from the row as it came."""
         listed = ", ".join(f"(raw_row->>'{name}')::float8 as {name}" for name in VALUES)
-        return read_frame(self.url, f"select rule, symbol, session, {listed} from quality.quarantine")  # noqa: S608
+        return read_frame(self.url, f"select run_id, rule, symbol, session, {listed} from quality.quarantine")  # noqa: S608
 
     @cached_property
-    def accepted(self) -> pd.DataFrame:
-        """`shown` without the rows whose values are in quarantine."""
-        marked = self.shown.merge(self.quarantined().drop_duplicates([*KEY, *VALUES]), how="left", on=[*KEY, *VALUES])
+    def judged(self) -> pd.DataFrame:
+        """`shown` with `held`: whether the row was in quarantine by the evening of its file."""
+        cases = self.quarantined().groupby([*KEY, *VALUES], as_index=False)["run_id"].min()
+        marked = self.shown.merge(cases, how="left", on=[*KEY, *VALUES])
         assert len(marked) == len(self.shown)
-        return marked[marked["rule"].isna()]
+        return marked.assign(held=marked["run_id"].notna() & (marked["run_id"] <= marked["vintage"]))
+
+    @cached_property
+    def _known(self) -> dict[str, pd.DataFrame]:
+        known, by_vintage = pd.DataFrame(columns=[*KEY, *VALUES]), {}
+        for vintage, rows in self.judged.groupby("vintage"):
+            accepted, held = rows[~rows["held"]], rows[rows["held"]]
+            known = pd.concat([known, accepted[[*KEY, *VALUES]]] if len(known) else [accepted[[*KEY, *VALUES]]])
+            known = known.drop_duplicates(KEY, keep="last")
+            # A bar that the next evening shows to be none is no longer known from then on.
+            withdrawn = known.merge(held, how="left", on=[*KEY, *VALUES], indicator=True)["_merge"] == "both"
+            known = known[~withdrawn.to_numpy()]
+            by_vintage[str(vintage)] = known.sort_values(KEY).reset_index(drop=True)
+        return by_vintage
 
     def expected(self, vintage: str) -> pd.DataFrame:
-        """The last accepted statement about each bar in the files up to `vintage`."""
-        known = self.accepted[self.accepted["vintage"] <= vintage].drop_duplicates(KEY, keep="last")
-        return known.sort_values(KEY)[[*KEY, *VALUES]].reset_index(drop=True)
+        """The last statement about each bar in the files up to `vintage`, without those in quarantine."""
+        return self._known[vintage]
 
 
 def assert_same_bars(found: pd.DataFrame, expected: pd.DataFrame) -> None:
     assert len(expected) > 0
     found = found.sort_values(KEY)[[*KEY, *VALUES]].reset_index(drop=True)
-    pd.testing.assert_frame_equal(found, expected, check_exact=True, check_dtype=False)
+    assert_frame_equal(found, expected, check_exact=True, check_dtype=False)
 
 
 @pytest.fixture(
@@ -144,12 +169,14 @@ def loaded(
 
 
 def test_every_row_of_every_file_is_stored_unchanged_or_in_quarantine(loaded):
-    report = loaded.report
     assert len(loaded.vintages) == 15
-    assert not report.failures
-    assert report.received == len(loaded.shown)
-    assert report.bars.received == len(loaded.accepted)
-    assert sum(report.quarantined.values()) == len(loaded.shown) - len(loaded.accepted)
+    everything = set(loaded.shown["symbol"])
+    for vintage, report in loaded.reports.items():
+        rows = loaded.judged[loaded.judged["vintage"] == vintage]
+        assert {failure.symbol for failure in report.failures} == everything - set(rows["symbol"])
+        assert report.received == len(rows)
+        assert report.bars.received == (~rows["held"]).sum()
+        assert sum(report.quarantined.values()) == rows["held"].sum()
 
 
 def test_rows_of_a_holiday_are_held_by_their_rule(loaded):
@@ -158,7 +185,14 @@ def test_rows_of_a_holiday_are_held_by_their_rule(loaded):
     held = cases[cases["session"] == "2015-07-03"]
     assert len(holiday) == len(held) > 0
     assert set(held["rule"]) == {"not_a_session"}
-    assert not set(held["rule"]) & set(cases[cases["session"] > "2015-07-03"]["rule"])
+    assert "not_a_session" not in set(cases[cases["session"] > "2015-07-03"]["rule"])
+
+
+def test_few_rows_of_real_data_are_held_and_none_of_the_known_cases(loaded):
+    cases = loaded.quarantined()
+    cases = cases[cases["session"] > "2015-07-03"]
+    assert not set(cases["symbol"]) & set(ALWAYS)
+    assert len(cases) < 0.001 * len(loaded.shown)
 
 
 def test_each_evening_adds_the_bars_it_shows_for_the_first_time_and_those_it_changes(loaded):
@@ -203,7 +237,7 @@ def test_the_restated_volume_of_nflx(loaded):
 
 def test_export_as_of_an_evening(loaded, tmp_path, monkeypatch):
     monkeypatch.setenv("MARKET_DATABASE_URL", loaded.url)
-    monkeypatch.setenv("MARKET_CONFIG", str(loaded.platform.config.file))
+    monkeypatch.setenv("MARKET_CONFIG", str(loaded.config_file))
     monkeypatch.setenv("MARKET_HOME", str(tmp_path))
     for vintage in ("20150714", "20150715"):
         file = tmp_path / f"{vintage}.parquet"
@@ -218,15 +252,19 @@ def test_export_as_of_an_evening(loaded, tmp_path, monkeypatch):
         assert nflx["volume"].tolist() == [NFLX_VOLUME[vintage]]
 
 
-def test_loading_again_writes_nothing(loaded):
-    def rows() -> list[tuple[int]]:
+def test_loading_all_of_it_again_writes_nothing(loaded):
+    def rows() -> list[list[tuple[str, str]]]:
         with connect(loaded.url) as connection:
             return [
                 connection.execute(f"select xmin::text, ctid::text from {table} order by 1, 2").fetchall()  # noqa: S608
-                for table in ("raw.price_bar", "quality.quarantine", "raw.security", "raw.corporate_action")
+                for table in ("raw.price_bar", "raw.security", "raw.corporate_action")
             ]
 
-    before = rows()
-    again = loaded.load("run-2")
-    assert again.bars.versions_written == 0
+    before, cases = rows(), loaded.quarantined()
+    again = loaded.load("again", loaded.vintages)
+    assert again.bars.versions_written == again.bars.withdrawn == 0
     assert rows() == before
+    # What a later session has made implausible is a case now; the earlier ones are what they were.
+    after = loaded.quarantined()
+    assert_frame_equal(after[after["run_id"] != "again"].reset_index(drop=True), cases)
+    assert not set(after.loc[after["run_id"] == "again", "rule"]) & set(RULES)
