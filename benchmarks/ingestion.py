@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -173,6 +174,7 @@ class _Alone:
     def __init__(self, url: str) -> None:
         from market_assets.sources.yahoo_client import _routed_session
 
+        warnings.filterwarnings("ignore", category=pd.errors.Pandas4Warning, module="yfinance")
         self._session = _routed_session(url)
 
     def fetch(self, names: list[str]) -> None:
