@@ -7,6 +7,7 @@ the rules (market_assets.domain.plausibility).
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
@@ -38,20 +39,23 @@ _AROUND = """
     cross join lateral (
         (
             select * from raw.price_bar
-            where symbol = asked.symbol and source = $2::text and session < asked.first and known_to is null
+            where symbol = asked.symbol and source = $2::text and session < asked.first
+                and known_from < $3 and (known_to is null or known_to >= $3)
             order by session desc
             limit 5
         )
         union all
         (
             select * from raw.price_bar
-            where symbol = asked.symbol and source = $2::text and session > asked.last and known_to is null
+            where symbol = asked.symbol and source = $2::text and session > asked.last
+                and known_from < $3 and (known_to is null or known_to >= $3)
             order by session
             limit 2
         )
     ) as bar
 """
-"""The stored bars next to an answer: enough before it that one wrong bar among them is seen as wrong."""
+"""The stored bars next to an answer, as they were known when it was given: a vintage that is loaded again meets what it
+met the first time. Enough before it that one wrong bar among them is seen as wrong."""
 
 
 def plausible(answer: Answer, bars: pd.DataFrame) -> pd.DataFrame:
@@ -105,13 +109,14 @@ def _implausible_actions(answer: Answer, bars: pd.DataFrame) -> pd.DataFrame:
 
 
 def stored_around(answer: Answer, bars: pd.DataFrame) -> pd.DataFrame:
-    """The current bars of the same source before and after each symbol's bars: symbol, session and the five values."""
+    """The bars of the same source before and after each symbol's bars: symbol, session and the five values."""
     span = bars.groupby("symbol", sort=False)["session"].agg(["min", "max"])
     asked = [
         {"symbol": symbol, "first": str(first.date()), "last": str(last.date())}
         for symbol, first, last in zip(span.index, span["min"], span["max"], strict=True)
     ]
-    around = answer.writer.read(_AROUND, (json.dumps(asked), answer.source.name))
+    known_at = answer.result.known_at or datetime.now(UTC)
+    around = answer.writer.read(_AROUND, (json.dumps(asked), answer.source.name, known_at))
     if not answer.replayed:
         return around
     return pd.concat([around, answer.writer.read(_WITHIN, (json.dumps(asked), answer.source.name))])
