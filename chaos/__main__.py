@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -70,4 +71,5 @@ def _try(arena: Arena, fault: str, seed: int, times: int | None) -> Line:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped all the same
     sys.exit(main())

@@ -188,6 +188,14 @@ class Arena:
         self.server = EmbeddedServer(self._prepared / "postgres")
 
     def __enter__(self) -> Arena:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         self.primary.__enter__()
         self.fallback.__enter__()
         if self._given is not None:
@@ -204,7 +212,6 @@ class Arena:
             self.seconds = time.monotonic() - began
             self.requests = [moment - began for moment in self.primary.moments]
             self.undisturbed = undisturbed.rows()
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.primary.__exit__(None, None, None)
