@@ -109,8 +109,8 @@ def build_ingest(partitions: DailyPartitionsDefinition, sessions_per_run: int | 
             yield MaterializeResult(
                 asset_key=SECURITIES,
                 metadata={
-                    **of_table(report, "securities"),
                     **write_metadata(report.securities + report.reference),
+                    "rows_received": (report.securities + report.reference).received,
                     "share_counts_received": report.rows_received["shares"],
                     "share_counts_written": report.shares.versions_written,
                 },
