@@ -51,7 +51,9 @@ def delistings(evidence: pd.DataFrame, last_bars: pd.Series, *, sources: int, se
     agreeing = voices[voices >= sessions].groupby("symbol").size()
     stated = gone[gone["last_session"].notna()].sort_values("session")
     stated = stated.drop_duplicates(["symbol", "source"], keep="last")
-    ends: dict[object, object] = {symbol: days.mode().max() for symbol, days in stated.groupby("symbol")["last_session"]}
+    ends: dict[object, object] = {
+        symbol: days.mode().max() for symbol, days in stated.groupby("symbol")["last_session"]
+    }
     rows = [(symbol, ends.get(symbol, last_bars.get(symbol))) for symbol, count in agreeing.items() if count >= sources]
     found = pd.DataFrame(rows, columns=["symbol", "last_session"]).astype({"last_session": "datetime64[us]"})
     return found.dropna().sort_values("symbol", ignore_index=True)
