@@ -75,7 +75,10 @@ def platform(pg_server: TestServer, _warehouse_template: str, tmp_path_factory: 
         "indices": [{"id": "EW", "base_date": SESSIONS[0].date(), "rebalance": {"frequency": "never"}}],
     }
     (folder / "market.yaml").write_text(yaml.safe_dump(settings))
-    members = [f"{name},XNYS,{name},USD,{SESSIONS[0].date()},\n" for name in NAMES]
+    # The new name has its predecessor's bars as well: only membership says who could be held when.
+    dates = {"RENAMED": (0, SESSIONS[5].date()), "NEWNAME": (6, "")}
+    intervals = {name: dates.get(name, (0, "")) for name in NAMES}
+    members = [f"{n},XNYS,{n},USD,{SESSIONS[first].date()},{last}\n" for n, (first, last) in intervals.items()]
     header = "symbol,exchange,name,currency,member_from,member_to\n"
     (folder / "universe.csv").write_text(header + "".join(members))
     (folder / "calendar_overrides.csv").write_text("exchange,session,kind,opens_at,closes_at,reason\n")
