@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from chaos.yahoo_server import Listing, YahooServer, listings_of
+from chaos.yahoo_listings import Listing, listings_of
+from chaos.yahoo_server import YahooServer
 
 PRIMARY, FALLBACK = "yahoo", "fallback"
 TIMEOUT_SECONDS = 1.0

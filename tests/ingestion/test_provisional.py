@@ -11,7 +11,8 @@ import pytest
 import yaml
 from dagster import DagsterInstance, materialize
 
-from chaos.yahoo_server import YahooServer, listings_of
+from chaos.yahoo_listings import listings_of
+from chaos.yahoo_server import YahooServer
 from market_assets.assets.ingest import PROVISIONAL_TAG, build_ingest
 from market_assets.config import load_config
 from market_assets.errors import SessionNotClosed

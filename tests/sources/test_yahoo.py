@@ -13,7 +13,8 @@ import pytest
 import requests
 from contract import SourceContract
 
-from chaos.yahoo_server import CHART, CRUMB, Listing, YahooServer, listings_of
+from chaos.yahoo_listings import Listing, listings_of
+from chaos.yahoo_server import CHART, CRUMB, YahooServer
 from market_assets.domain.adjustments import to_as_traded
 from market_assets.errors import ConfigError
 from market_assets.sources.base import FetchRequest, FetchResult, PriceSource, SecurityRef, SymbolFailure

@@ -17,7 +17,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from chaos.yahoo_server import CHART, CRUMB, TRANSIENT, Listing, YahooServer, listings_of
+from chaos.yahoo_listings import Listing, listings_of
+from chaos.yahoo_server import CHART, CRUMB, TRANSIENT, YahooServer
 from market_assets.domain.adjustments import to_as_traded
 from market_assets.fetching.breaker import CircuitBreaker
 from market_assets.fetching.cache import HttpCache
