@@ -28,9 +28,11 @@ from market_assets.warehouse.inputs import coverage_by_month
 from market_assets.warehouse.tables import (
     CORPORATE_ACTION,
     DATABASE,
+    EXCHANGE,
     PRICE_BAR,
     SECURITY,
     SHARES_OUTSTANDING,
+    SOURCE_AGREEMENT,
     SOURCE_PRIORITY,
     TRADING_SESSION,
     UNIVERSE_MEMBER,
@@ -39,9 +41,11 @@ from market_assets.warehouse.tables import (
 from market_assets.warmup import warm_up_for
 
 RAW_PRICES, CORPORATE_ACTIONS, SECURITIES = "raw_prices", "corporate_actions", "securities"
-REFERENCE_TABLES = tuple(
-    table.qualified for table in (SHARES_OUTSTANDING, UNIVERSE_MEMBER, TRADING_SESSION, SOURCE_PRIORITY)
-)
+FURTHER_TABLES = {
+    RAW_PRICES: (SOURCE_AGREEMENT,),
+    SECURITIES: (SHARES_OUTSTANDING, UNIVERSE_MEMBER, TRADING_SESSION, EXCHANGE, SOURCE_PRIORITY),
+}
+"""Tables an asset writes beside its own."""
 
 SOURCE_TAG = "market/source"
 """Run tag that names the one source to ask, instead of the configured chain."""
@@ -120,7 +124,8 @@ def build_ingest(partitions: DailyPartitionsDefinition, sessions_per_run: int | 
 
 
 def _spec(name: str, table: VersionedTable, description: str, **options: Any) -> AssetSpec:
-    more = tables_metadata([f"{DATABASE}.{other}" for other in REFERENCE_TABLES]) if name == SECURITIES else {}
+    further = FURTHER_TABLES.get(name)
+    more = tables_metadata([f"{DATABASE}.{other.qualified}" for other in further]) if further else {}
     return AssetSpec(
         name,
         description=description,
