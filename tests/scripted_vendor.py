@@ -119,7 +119,10 @@ class ScriptedPlatform(Platform):
         self._vendors = tuple(vendors)
 
     def sources(
-        self, only: str | None = None, fresh: bool = False, in_progress: bool = False
+        self,
+        only: str | None = None,
+        fresh: bool = False,  # noqa: ARG002 - as Platform.sources
+        in_progress: bool = False,  # noqa: ARG002
     ) -> tuple[PriceSource, ...]:
         """The scripted vendors, or the one of that name."""
         return tuple(vendor for vendor in self._vendors if only in (None, vendor.name))

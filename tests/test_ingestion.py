@@ -250,7 +250,8 @@ def test_a_lost_row_is_a_defect_that_is_seen():
 @pytest.mark.parametrize("table", ["actions", "securities", "shares"])
 def test_a_lost_action_or_fact_is_seen_too(table):
     report = IngestReport(rows_received=Counter({table: 2}), **{table: WriteResult(received=1, added=1)})
-    with pytest.raises(AssertionError, match=f"{table}: 2 rows received, 1 stored, unchanged or quarantined: rows are lost"):
+    lost = f"{table}: 2 rows received, 1 stored, unchanged or quarantined: rows are lost"
+    with pytest.raises(AssertionError, match=lost):
         report.check()
     with pytest.raises(AssertionError, match="does not add up"):
         IngestReport(**{table: WriteResult(received=2, added=1)}).check()
