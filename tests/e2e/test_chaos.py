@@ -29,7 +29,7 @@ def arena(prepared_home: Path) -> Iterator[Arena]:
         yield started
 
 
-@pytest.mark.parametrize("fault", ["429 without Retry-After", "truncated JSON", "database restart in a write"])
+@pytest.mark.parametrize("fault", ["429 without Retry-After", "truncated JSON", "connection reset"])
 def test_a_fault_is_survived(arena, fault):
     outcome = FAULTS[fault][0](arena, choices(fault))
     assert outcome.injected > 0
