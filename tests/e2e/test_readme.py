@@ -17,6 +17,7 @@ ELSEWHERE = {
     "make check": ".ci/run",
     "make ui": "tests/browser",
     "make bench": "tests/benchmarks",
+    "make chaos": "tests/e2e/test_chaos.py",
     "export MARKET_CONFIG=config/examples/files.yaml": "tests/e2e/test_large_folder.py",
     ".venv/bin/market universe --source files -o config/examples/universe.csv": "tests/e2e/test_large_folder.py",
     ".venv/bin/market backfill --source files": "tests/e2e/test_large_folder.py",
