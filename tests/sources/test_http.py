@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from urllib3_log import everything_logged
 from vendor_stand_in import KEY, Asked, Reply, StandIn
 
 from market_assets.errors import AnswerCutOff, SourceUnavailable, UnexpectedPayload
@@ -114,7 +115,7 @@ def test_nothing_listens(server: Scripted) -> None:
 
 def test_keys_are_masked_in_the_log_of_urllib3(caplog: pytest.LogCaptureFixture) -> None:
     keep_out_of_logs({"s3cret"})
-    with caplog.at_level(logging.DEBUG):
+    with everything_logged(caplog):
         logging.getLogger("urllib3.connectionpool").debug('%s "GET %s"', "host", "/x?token=s3cret")
         logging.getLogger("urllib3.connectionpool").debug("nothing to hide")
     assert "/x?token=***" in caplog.text

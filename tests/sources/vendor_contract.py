@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import logging
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from contract import SourceContract, assert_same_answer
+from urllib3_log import everything_logged
 from vendor_stand_in import KEY, StandIn
 
 from market_assets.errors import ConfigError, MarketError, TransientError
@@ -203,7 +203,7 @@ class VendorContract(SourceContract):
         self, server: StandIn, one: FetchRequest, caplog: pytest.LogCaptureFixture
     ) -> None:
         source = self.build(server)
-        with caplog.at_level(logging.DEBUG):
+        with everything_logged(caplog):
             source.fetch(one)
         assert "urllib3.connectionpool" in {record.name for record in caplog.records}
         client = getattr(source, "client", None) or source._client  # type: ignore[attr-defined] - its repr is looked at
