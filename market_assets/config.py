@@ -30,6 +30,7 @@ from market_assets.config_sections import (
     Lineage,
     Partitions,
     Quality,
+    ReferenceFiles,
     Section,
     Source,
 )
@@ -48,6 +49,7 @@ class MarketConfig(Section):
 
     partitions: Partitions
     universe: Path = Field(Path("universe.csv"), description="beside this file")
+    reference: ReferenceFiles = ReferenceFiles()
     calendars: Calendars = Calendars()
     sources: tuple[Source, ...] = Field(min_length=1)
     ingest: Ingest = Ingest()

@@ -49,6 +49,16 @@ class Calendars(Section):
     settle_minutes: int = Field(45, ge=0, le=720, description="wait after a close before the vendor is asked")
 
 
+class ReferenceFiles(Section):
+    """CSV files beside this one with what indices need beyond bars. Empty = none."""
+
+    fx_rates: Path | None = Field(None, description="exchange rates: base, quote, session, rate")
+    free_float: Path | None = Field(None, description="free-float factors: symbol, effective_date, factor")
+    factor_scores: Path | None = Field(
+        None, description="scores of factor weighting: score, symbol, effective_date, value"
+    )
+
+
 class Fetch(Section):
     """How a vendor is asked. A key that is left out takes the default of the kind of source."""
 

@@ -141,7 +141,7 @@ def _beside_frozen(platform: Platform, definition: IndexDefinition, start: date,
 
 def _reason(corrections: list[str]) -> str:
     if not corrections:
-        return "definition, calendar or code changed: no price, action, membership or share count did"
+        return "definition, calendar or code changed: no price, action, membership, share count or reference file did"
     more = len(corrections) - NAMED
     return "corrected: " + ", ".join(corrections[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
@@ -166,7 +166,8 @@ class _Calculation:
         frames = inputs.index_market(platform.warehouse_url, window)
         if state is None and definition.base_date <= end:
             _require_history(definition, frames.bars, end)
-        return cls(platform, definition, Market.from_frames(frames, definition.currency))
+        market = Market.from_frames(frames, definition.currency, definition.missing_price.limit)
+        return cls(platform, definition, market)
 
     def run(self, start: date, end: date) -> IndexResult:
         """Calculate through `end`, from what is stored of the session before `start`."""

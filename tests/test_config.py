@@ -119,7 +119,7 @@ def test_a_mistake_is_named_with_file_and_key(tmp_path, path, value, message):
             "speling",
             True,
             "found True",
-            "partitions, universe, calendars, sources, ingest, backfill, indices, indicators, quality, lineage",
+            "partitions, universe, reference, calendars, sources, ingest, backfill, indices, indicators, quality",
         ),
         ("quality.price_bar", {"max_move": 1}, "unknown key", "completeness_critical, completeness_warning"),
         ("calendars.settle_minutes", -1, "found -1", "greater than or equal to 0"),

@@ -179,7 +179,7 @@ def test_another_definition_is_a_reason_too(platform):
     other.warehouse_url = platform.warehouse_url
     report = calculated(other)
     assert report.frozen["FROZEN"].endswith(
-        "definition, calendar or code changed: no price, action, membership or share count did"
+        "definition, calendar or code changed: no price, action, membership, share count or reference file did"
     )
 
 

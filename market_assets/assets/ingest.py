@@ -29,6 +29,9 @@ from market_assets.warehouse.tables import (
     CORPORATE_ACTION,
     DATABASE,
     EXCHANGE,
+    FACTOR_SCORE,
+    FREE_FLOAT,
+    FX_RATE,
     PRICE_BAR,
     SECURITY,
     SHARES_OUTSTANDING,
@@ -43,7 +46,16 @@ from market_assets.warmup import warm_up_for
 RAW_PRICES, CORPORATE_ACTIONS, SECURITIES = "raw_prices", "corporate_actions", "securities"
 FURTHER_TABLES = {
     RAW_PRICES: (SOURCE_AGREEMENT,),
-    SECURITIES: (SHARES_OUTSTANDING, UNIVERSE_MEMBER, TRADING_SESSION, EXCHANGE, SOURCE_PRIORITY),
+    SECURITIES: (
+        SHARES_OUTSTANDING,
+        UNIVERSE_MEMBER,
+        TRADING_SESSION,
+        EXCHANGE,
+        SOURCE_PRIORITY,
+        FX_RATE,
+        FREE_FLOAT,
+        FACTOR_SCORE,
+    ),
 }
 """Tables an asset writes beside its own."""
 
@@ -82,7 +94,7 @@ def build_ingest(partitions: DailyPartitionsDefinition, sessions_per_run: int | 
             _spec(
                 SECURITIES,
                 SECURITY,
-                "Facts of each security, share counts, point-in-time universe membership and trading sessions.",
+                "Facts of each security, share counts, universe membership, trading sessions and reference files.",
             ),
         ],
         can_subset=True,

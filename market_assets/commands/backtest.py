@@ -107,7 +107,8 @@ def run(
         )
     first = max(0, int(sessions.searchsorted(pd.Timestamp(definition.base_date))) + 1 - definition.lookback_sessions)
     window = sessions[first : int(sessions.searchsorted(last)) + 1]
-    market = Market.from_frames(inputs.index_market(url, window), definition.currency)
+    frames = inputs.index_market(url, window)
+    market = Market.from_frames(frames, definition.currency, definition.missing_price.limit)
     result = calculate(definition, market)
     levels = result.values.set_index("session")
     made = Backtest(

@@ -45,7 +45,7 @@ def examine() -> int:
 
 
 def find() -> Iterator[Finding]:
-    """Look at configuration and secrets, universe, calendars, sources, indices, lineage, databases, dbt and the graph.
+    """Look at configuration, secrets, its files, calendars, sources, indices, lineage, databases, dbt and the graph.
 
     What depends on something broken is not looked at.
     """
@@ -56,6 +56,7 @@ def find() -> Iterator[Finding]:
     universe = _look("universe", _universe)
     yield universe
     if universe.ok:
+        yield _look("reference files", _reference_files)
         yield _look("calendars", _calendars)
         yield _look("sources", _sources)
         yield _look("indices", _indices)
@@ -90,6 +91,16 @@ def _universe() -> str:
 
     universe = Platform().universe
     return f"{len(universe.symbols)} symbols on {', '.join(universe.exchanges)}"
+
+
+def _reference_files() -> str:
+    from market_assets.reference_files import load_reference_files
+    from market_assets.resources import Platform
+
+    platform = Platform()
+    read = load_reference_files(platform.config, platform.universe)
+    rows = {name.replace("_", " "): len(frame) for name, frame in vars(read).items() if len(frame)}
+    return ", ".join(f"{count} {name}" for name, count in rows.items()) or "none configured"
 
 
 def _calendars() -> str:

@@ -121,14 +121,26 @@ def _print(made: Explanation, at_session: dict[str, pd.DataFrame], top: int) -> 
     if 0 < top < len(rows):
         rows = pd.concat([rows.head(top - top // 2), rows.tail(top // 2)])
     shown = f"constituents: {len(rows)} of {len(made.holdings)}, by contribution"
+    foreign = bool((made.holdings["fx_rate"] != 1).any())
     table(
         shown,
-        ("symbol", "shares", "price", "weight at open", "return", "contribution", "weight", "price is old by"),
+        (
+            "symbol",
+            "shares",
+            "price",
+            *(["rate"] if foreign else []),
+            "weight at open",
+            "return",
+            "contribution",
+            "weight",
+            "price is old by",
+        ),
         [
             (
                 row["symbol"],
                 f"{row['shares']:14.6g}",
                 f"{row['price']:10.6g}",
+                *([f"{row['fx_rate']:10.6g}"] if foreign else []),
                 percent(row["opening_weight"]),
                 percent(row["symbol_return"]),
                 percent(row["contribution"]),

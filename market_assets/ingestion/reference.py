@@ -1,4 +1,4 @@
-"""Universe, trading sessions, sources and exchanges: what the configuration says, as tables that SQL can join."""
+"""Universe, sessions, sources, exchanges and reference files: what the configuration says, as tables for SQL."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from market_assets.ingestion.renames import write_named_changes
-from market_assets.warehouse.tables import EXCHANGE, SOURCE_PRIORITY, TRADING_SESSION, UNIVERSE_MEMBER
+from market_assets.reference_files import load_reference_files
+from market_assets.warehouse.tables import (
+    EXCHANGE,
+    FACTOR_SCORE,
+    FREE_FLOAT,
+    FX_RATE,
+    SOURCE_PRIORITY,
+    TRADING_SESSION,
+    UNIVERSE_MEMBER,
+)
 from market_assets.warehouse.versions import Scope, WriteResult, transaction
 
 if TYPE_CHECKING:
@@ -15,7 +24,12 @@ if TYPE_CHECKING:
 
 
 def sync_reference(platform: Platform, run_id: str) -> WriteResult:
-    """Make universe, closed sessions, price steps and source priorities of the configuration the current ones."""
+    """Make universe, closed sessions, price steps, source priorities and reference files the current ones.
+
+    Raises:
+        ConfigError, InputError: a reference file cannot be read or used; nothing is written.
+    """
+    files = load_reference_files(platform.config, platform.universe)
     sessions = []
     for exchange, calendar in platform.calendars.items():
         days = calendar.schedule.index
@@ -30,6 +44,9 @@ def sync_reference(platform: Platform, run_id: str) -> WriteResult:
             + writer.write(TRADING_SESSION, pd.concat(sessions, ignore_index=True), scope=everything)
             + writer.write(EXCHANGE, _exchanges(platform), scope=everything)
             + writer.write(SOURCE_PRIORITY, _priorities(platform), scope=everything)
+            + writer.write(FX_RATE, files.fx_rates, scope=everything)
+            + writer.write(FREE_FLOAT, files.free_float, scope=everything)
+            + writer.write(FACTOR_SCORE, files.factor_scores, scope=everything)
             + write_named_changes(platform, writer)
         )
 

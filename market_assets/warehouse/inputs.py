@@ -208,7 +208,7 @@ def corrections(url: str, after: int, until: date) -> list[str]:
     """What was written or withdrawn of the days up to `until` by later transactions than `after`, newest day first.
 
     Returns:
-        such as "close of IBM on 2024-02-15"; actions, memberships and share counts alike.
+        such as "price of IBM on 2024-02-15"; actions, memberships, share counts and reference files alike.
     """
     found = read_frame(
         url,
@@ -217,7 +217,10 @@ def corrections(url: str, after: int, until: date) -> list[str]:
         "union all select replace(kind, '_', ' '), symbol, ex_date, changed_xid from raw.corporate_action "
         "union all select 'membership', symbol, coalesce(member_to, member_from), changed_xid "
         "from raw.universe_member "
-        "union all select 'share count', symbol, effective_date, changed_xid from raw.shares_outstanding) as fact "
+        "union all select 'share count', symbol, effective_date, changed_xid from raw.shares_outstanding "
+        "union all select 'rate', base || '/' || quote, session, changed_xid from raw.fx_rate "
+        "union all select 'free float', symbol, effective_date, changed_xid from raw.free_float "
+        "union all select score || ' score', symbol, effective_date, changed_xid from raw.factor_score) as fact "
         "where changed_xid > $1::text::xid8 and day <= $2 order by day desc, symbol, what",
         (str(after), until),
     )
@@ -225,7 +228,7 @@ def corrections(url: str, after: int, until: date) -> list[str]:
 
 
 def index_market(url: str, sessions: pd.DatetimeIndex) -> MarketFrames:
-    """What an index is calculated from: bars of `sessions`; membership, actions and share counts whole."""
+    """What an index is calculated from: bars of `sessions`; the rest whole, up to the last of them."""
     start, end = sessions[0].date(), sessions[-1].date()
     return MarketFrames(
         sessions=sessions,
@@ -242,7 +245,26 @@ def index_market(url: str, sessions: pd.DatetimeIndex) -> MarketFrames:
         shares=read_frame(
             url, "select symbol, effective_date, shares from raw.shares_outstanding where known_to is null"
         ),
+        free_float=read_frame(
+            url,
+            "select symbol, effective_date, factor from raw.free_float where known_to is null and effective_date <= $1",
+            (end,),
+        ),
+        fx=read_frame(
+            url, "select base, quote, session, rate from raw.fx_rate where known_to is null and session <= $1", (end,)
+        ),
+        scores=_scores(url, end),
     )
+
+
+def _scores(url: str, end: date) -> dict[str, pd.DataFrame]:
+    rows = read_frame(
+        url,
+        "select score as name, symbol, effective_date, value as score from raw.factor_score "
+        "where known_to is null and effective_date <= $1",
+        (end,),
+    )
+    return {str(name): own.drop(columns="name") for name, own in rows.groupby("name")}
 
 
 def coverage_by_month(url: str, start: date, end: date) -> pd.DataFrame:

@@ -82,6 +82,11 @@ SECURITY = VersionedTable(
 SHARES_OUTSTANDING = VersionedTable(
     "raw", "shares_outstanding", {"symbol": TEXT, "effective_date": DATE}, {"shares": FLOAT, "source": TEXT}
 )
+FX_RATE = VersionedTable("raw", "fx_rate", {"base": TEXT, "quote": TEXT, "session": DATE}, {"rate": FLOAT})
+FREE_FLOAT = VersionedTable("raw", "free_float", {"symbol": TEXT, "effective_date": DATE}, {"factor": FLOAT})
+FACTOR_SCORE = VersionedTable(
+    "raw", "factor_score", {"score": TEXT, "symbol": TEXT, "effective_date": DATE}, {"value": FLOAT}
+)
 UNIVERSE_MEMBER = VersionedTable(
     "raw",
     "universe_member",
@@ -197,6 +202,9 @@ TABLES = (
     CORPORATE_ACTION,
     SECURITY,
     SHARES_OUTSTANDING,
+    FX_RATE,
+    FREE_FLOAT,
+    FACTOR_SCORE,
     UNIVERSE_MEMBER,
     TRADING_SESSION,
     SOURCE_PRIORITY,

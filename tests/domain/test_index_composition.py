@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -108,7 +110,7 @@ def test_eligibility(rule: dict[str, object], expected: list[bool]) -> None:
 
 
 def test_traded_value_is_in_index_currency() -> None:
-    fx = pd.DataFrame({"currency": "EUR", "session": sessions(1), "rate": 2.0})
+    fx = pd.DataFrame({"base": "EUR", "quote": "USD", "session": sessions(1), "rate": 2.0})
     frames = frames_of({"A": [10.0]}, members=members_of(["A"]).assign(currency="EUR"), fx=fx)
     market = Market.from_frames(frames)
     for floor, passes in ((20_000, True), (20_001, False)):
@@ -150,8 +152,12 @@ def test_names_without_the_data_of_the_weighting_are_left_out() -> None:
     }
     market = market_of({"A": [10.0], "B": [10.0], "C": [10.0]}, scores=scores)
     assert weights_of({"kind": "factor", "factor": "value"}, market) == [1]
-    with pytest.raises(InputError, match="Of 3 candidates none has the price, history and data"):
+    with pytest.raises(
+        InputError, match=r"TEST: there are no scores named 'other' .* up to 2020-01-02; there are value"
+    ):
         calculate(definition(weighting={"kind": "factor", "factor": "other"}), market)
+    with pytest.raises(InputError, match="Of 3 candidates none has the price, history and data"):
+        weights_of({"kind": "factor", "factor": "value"}, replace(market, scores={"value": -np.ones((1, 3))}))
 
 
 def test_capped_market_cap_index_keeps_the_cap_and_the_proportions() -> None:

@@ -75,7 +75,7 @@ def test_every_part_can_be_given() -> None:
     [
         ({"selection": {"kind": "momentum", "count": 3}}, 253),
         ({"weighting": {"kind": "inverse_volatility", "lookback": 60}}, 61),
-        ({"eligibility": {"median_traded_value": 1, "traded_value_sessions": 90}}, 90),
+        ({"eligibility": {"median_traded_value": 1, "traded_value_sessions": 90}}, 110),
         ({"fast_entry": {"after": 40}}, 41),
         ({"rebalance": {"reference_offset": 7}}, 28),
     ],

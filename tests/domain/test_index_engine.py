@@ -354,7 +354,7 @@ def test_member_that_leaves_goes_at_once_or_at_the_next_rebalance(rule: str, cou
 
 def test_prices_in_another_currency_move_with_the_rate() -> None:
     members = members_of(["A", "B"]).assign(currency=["USD", "EUR"])
-    fx = pd.DataFrame({"currency": "EUR", "session": sessions(3), "rate": [1.0, 1.2, 1.2]})
+    fx = pd.DataFrame({"base": "EUR", "quote": "USD", "session": sessions(3), "rate": [1.0, 1.2, 1.2]})
     frames = frames_of(
         {"A": [10, 10, 10], "B": [10, 10, NAN]}, actions_of(("B", 1, "cash_dividend", 1.0)), members, fx=fx
     )
@@ -367,10 +367,9 @@ def test_prices_in_another_currency_move_with_the_rate() -> None:
 def test_universe_filters_and_unknown_currency_rates() -> None:
     members = members_of(["A", "B"]).assign(currency=["USD", "EUR"], exchange=["XNYS", "XPAR"])
     frames = frames_of({"A": [10, 11], "B": [10, 20]}, members=members)
-    with pytest.raises(InputError, match="no rate of EUR in USD"):
-        Market.from_frames(frames)
-    fx = pd.DataFrame({"currency": "EUR", "session": sessions(2), "rate": 1.0})
-    market = Market.from_frames(frames_of({"A": [10, 11], "B": [10, 20]}, members=members, fx=fx))
+    market = Market.from_frames(frames)
+    with pytest.raises(InputError, match=r"TEST: no rate of EUR/USD at 2020-01-02 .* which B needs"):
+        calculate(definition(), market)
     for only_a in ({"exchanges": ["XNYS"]}, {"currencies": ["USD"]}, {"symbols": ["A"]}):
         assert levels(calculate(definition(universe=only_a), market)) == [100, 110]
 

@@ -102,7 +102,7 @@ def test_price_is_carried_over_splits_and_special_distributions_up_to_the_limit(
 
 def test_rates_take_the_last_one_known() -> None:
     members = members_of(["A", "B"]).assign(currency=["EUR", "USD"])
-    fx = pd.DataFrame({"currency": "EUR", "session": sessions(4)[[1, 3]], "rate": [1.1, 1.2]})
+    fx = pd.DataFrame({"base": "EUR", "quote": "USD", "session": sessions(4)[[1, 3]], "rate": [1.1, 1.2]})
     market = Market.from_frames(frames_of({"A": [1.0] * 4, "B": [1.0] * 4}, members=members, fx=fx))
     assert market.fx is not None
     assert np.isnan(market.fx[0, 0])

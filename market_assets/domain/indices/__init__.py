@@ -3,7 +3,7 @@
 `calculate(definition, market)` gives levels, constituents, divisor changes and rebalances as frames of the
 `indices` tables; `calculate(definition, market, state)` continues from a stored session. The modules, in
 the order a reader needs
-them: definition, parse (configuration), schedule (rebalance calendar), events and market (inputs), selection,
+them: definition, parse (configuration), schedule (rebalance calendar), events, rates and market (inputs), selection,
 statistics, weighting, capping (a composition), rebalance, corporate_actions, opening, closing, engine,
 book, run (the calculation), state and results (its outputs), explanation and performance (what they say).
 """

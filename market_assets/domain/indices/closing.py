@@ -17,6 +17,7 @@ import numpy as np
 
 from market_assets.domain.indices.arrays import FloatArray, IntArray
 from market_assets.domain.indices.book import Book
+from market_assets.domain.indices.rates import require_rates
 from market_assets.domain.indices.results import Block, Level
 from market_assets.domain.indices.run import Run
 from market_assets.errors import InputError
@@ -107,7 +108,11 @@ def _quotes(run: Run, book: Book, begin: int, end: int, prices: Mapping[int, flo
             price, carried = price[:cut], carried[:cut]
     if market.fx is None:
         return _Quotes(price, np.ones(price.shape), carried)
-    return _Quotes(price, _filled(market.fx[begin : begin + len(price), book.columns], book.fx), carried)
+    fx = market.fx[begin : begin + len(price), book.columns]
+    missing = np.isnan(fx).any(axis=1)
+    if missing.any():
+        require_rates(run, begin + int(np.argmax(missing)), book.columns)
+    return _Quotes(price, fx, carried)
 
 
 def _filled(values: FloatArray, first: FloatArray) -> FloatArray:

@@ -87,7 +87,7 @@ class IndexDefinition:
         """Sessions before the first calculated one that a market must hold for a run from a stored state."""
         window = [self.missing_price.limit + self.eligibility.minimum_history]
         if self.eligibility.median_traded_value > 0:
-            window.append(self.eligibility.traded_value_sessions)
+            window.append(self.eligibility.traded_value_sessions + self.missing_price.limit)
         if self.selection.kind in {"momentum", "low_volatility"}:
             window.append(self.selection.lookback + 1)
         if self.weighting.kind == "inverse_volatility":

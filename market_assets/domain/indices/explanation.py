@@ -18,6 +18,7 @@ HOLDING_COLUMNS: Final = (
     "symbol",
     "shares",
     "price",
+    "fx_rate",
     "opening_weight",
     "symbol_return",
     "contribution",
@@ -40,10 +41,10 @@ class Explanation:
         levels: level, previous level (NaN at the base date) and change of each return type, indexed by RETURNS.
         divisor, market_value: of the session.
         dividend_points: regular dividends of the session in index points, NaN at the base date.
-        holdings: HOLDING_COLUMNS, the largest contribution first. opening_weight is the share in the market value at
-            the open, after the session's changes; symbol_return the return from there, in index currency, splits and
-            special distributions adjusted for (NaN for a new company held at zero); opening_weight x symbol_return =
-            contribution.
+        holdings: HOLDING_COLUMNS, the largest contribution first. fx_rate is index currency per unit of the price's;
+            opening_weight is the share in the market value at the open, after the session's changes; symbol_return the
+            return from there, in index currency, splits and special distributions adjusted for (NaN for a new company
+            held at zero); opening_weight x symbol_return = contribution.
         changes: CHANGE_COLUMNS: `added`, `deleted`, or `resized` against the session before, by symbol.
         unexplained: price return minus the sum of contributions: rounding.
     """

@@ -17,7 +17,9 @@ from market_assets.domain.adjustments import SPLIT_KINDS
 from market_assets.domain.indices.arrays import BoolArray, DayArray, FloatArray, IntArray
 from market_assets.domain.indices.countries import COUNTRY_OF_EXCHANGE
 from market_assets.domain.indices.events import Events, index_events
-from market_assets.errors import InputError, SchemaMismatch
+from market_assets.domain.indices.rates import Rates
+from market_assets.domain.indices.rules import MissingPrice
+from market_assets.errors import SchemaMismatch
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -30,8 +32,8 @@ class MarketFrames:
         members: symbol, member_from, member_to (last session, NaT = still a member), exchange, currency.
         actions: symbol, ex_date, kind, value, detail (events.py).
         shares: symbol, effective_date, shares; on the share basis of the effective date.
-        free_float: symbol, effective_date, factor.
-        fx: currency, session, rate: index currency per unit; the last one on or before a session counts.
+        free_float: symbol, effective_date, factor; a symbol without one in force counts whole.
+        fx: base, quote, session, rate: units of quote for one of base (rates.py).
         countries: symbol -> country, for withholding tax; the country of its exchange for a symbol that is absent.
         scores: name -> symbol, effective_date, score; a score counts from its date on.
     """
@@ -58,7 +60,8 @@ class Market:
         member: (T, N) universe membership as of each session.
         events: corporate actions by position and column.
         volume: (T, N) shares traded, as traded.
-        fx: (T, N) index currency per unit of the symbol's currency; None when they are all the same.
+        fx: (T, N) index currency per unit of the symbol's currency, NaN = no rate that is young enough; None when they
+            are all the same.
         shares_outstanding: (T, N) on the share basis of the session.
         free_float: (T, N) factor in (0, 1]; None = 1.
         exchange, currency, country: (N,) text of each symbol, empty when unknown.
@@ -106,29 +109,37 @@ class Market:
         object.__setattr__(self, "close", np.where(self.close > 0, self.close, np.nan))
 
     @classmethod
-    def from_frames(cls, frames: MarketFrames, index_currency: str = "USD") -> Market:
+    def from_frames(
+        cls, frames: MarketFrames, index_currency: str = "USD", rate_limit: int = MissingPrice.limit
+    ) -> Market:
         """Align frames of the warehouse; symbols are those of the members and of the bars.
 
+        Args:
+            frames: what to align.
+            index_currency: what rates are brought to.
+            rate_limit: sessions for which a missing exchange rate is carried on.
+
         Raises:
-            InputError: an unusable action, or a currency without rates.
+            InputError: an unusable action.
             SchemaMismatch: several bars of one symbol and session, or a missing column.
         """
         members, bars = frames.members, frames.bars
         symbols = sorted({*members["symbol"].unique(), *bars["symbol"].unique()})
         grid = _Grid(frames.sessions.to_numpy("datetime64[D]"), symbols)
         facts = members.sort_values("member_from").groupby("symbol")[["exchange", "currency"]].last().reindex(symbols)
-        currency = tuple(facts["currency"].fillna(index_currency))
         close, volume = grid.bars(bars)
+        events = index_events(frames.actions, grid.sessions, symbols)
+        currency = _currencies(facts["currency"], events, index_currency)
         return cls(
             sessions=grid.sessions,
             symbols=tuple(symbols),
             close=close,
             member=grid.intervals(members),
-            events=index_events(frames.actions, grid.sessions, symbols),
+            events=events,
             volume=volume,
-            fx=grid.rates(frames.fx, currency, index_currency),
+            fx=grid.rates(Rates(frames.fx, grid.sessions, rate_limit), currency, index_currency),
             shares_outstanding=None if frames.shares is None else grid.share_counts(frames.shares, frames.actions),
-            free_float=None if frames.free_float is None else grid.latest(frames.free_float, "factor"),
+            free_float=None if frames.free_float is None else grid.latest(frames.free_float, "factor", otherwise=1.0),
             exchange=tuple(facts["exchange"].fillna("")),
             currency=currency,
             country=tuple(
@@ -220,9 +231,9 @@ class _Grid:
             out[lo:hi, column] = True
         return out
 
-    def latest(self, frame: pd.DataFrame, value: str) -> FloatArray:
+    def latest(self, frame: pd.DataFrame, value: str, otherwise: float = np.nan) -> FloatArray:
         """The value in force at each session: that of the last effective_date on or before it."""
-        out = np.full((len(self.sessions), len(self._names)), np.nan)
+        out = np.full((len(self.sessions), len(self._names)), otherwise)
         known = frame.assign(column=self.columns(frame))
         known = known[known["column"] >= 0].sort_values("effective_date")
         begin = np.searchsorted(self.sessions, known["effective_date"].to_numpy("datetime64[D]"))
@@ -247,20 +258,27 @@ class _Grid:
                 out[lo:hi, column] *= ratio[i]
         return out
 
-    def rates(self, fx: pd.DataFrame | None, currency: Sequence[str], index_currency: str) -> FloatArray | None:
+    def rates(self, rates: Rates, currency: Sequence[str], index_currency: str) -> FloatArray | None:
         """Rate of each symbol's currency; None when every symbol is quoted in the index currency."""
         foreign = sorted(set(currency) - {index_currency})
         if not foreign:
             return None
         out = np.ones((len(self.sessions), len(currency)))
         for code in foreign:
-            rates = pd.DataFrame() if fx is None else fx[fx["currency"] == code].sort_values("session")
-            if rates.empty:
-                raise InputError(f"no rate of {code} in {index_currency}, which symbols of the universe are quoted in.")
-            at = np.searchsorted(rates["session"].to_numpy("datetime64[D]"), self.sessions, side="right")
-            known = np.append(rates["rate"].to_numpy(np.float64), np.nan)[at - 1]
-            out[:, [i for i, name in enumerate(currency) if name == code]] = known[:, None]
+            own = [i for i, name in enumerate(currency) if name == code]
+            out[:, own] = rates.of(code, index_currency)[:, None]
         return out
+
+
+def _currencies(stated: pd.Series, events: Events, index_currency: str) -> tuple[str, ...]:
+    """Currency of each column: that of the member; for others, of the company it came from, else the index's."""
+    found: list[str] = stated.fillna("").tolist()
+    for transfers in (events.spin_offs, events.symbol_changes):
+        for position in sorted(transfers):
+            for transfer in transfers[position]:
+                if transfer.to >= 0:
+                    found[transfer.to] = found[transfer.to] or found[transfer.column]
+    return tuple(name or index_currency for name in found)
 
 
 def _days_by_symbol(frame: pd.DataFrame, column: str) -> dict[str, DayArray]:

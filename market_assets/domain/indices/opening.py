@@ -13,6 +13,7 @@ import numpy as np
 from market_assets.domain.indices import corporate_actions
 from market_assets.domain.indices.arrays import BoolArray, FloatArray, IntArray
 from market_assets.domain.indices.book import Book
+from market_assets.domain.indices.rates import require_rates
 from market_assets.domain.indices.rebalance import renew
 from market_assets.domain.indices.run import Run
 from market_assets.errors import InputError
@@ -101,6 +102,7 @@ def _fast_entries(run: Run, book: Book, position: int, leaving: BoolArray) -> No
     new &= np.isfinite(run.market.close[position - 1])
     new[book.columns] = False
     columns = np.flatnonzero(new)
+    require_rates(run, position - 1, columns)
     price, fx = run.market.close[position - 1, columns], run.market.fx_at(position - 1, columns)
     shares = _entry_shares(run, book, position - 1, columns, price * fx)
     entering = np.isfinite(shares) & _large_enough(run, position - 1, columns)

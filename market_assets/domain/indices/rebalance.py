@@ -15,6 +15,7 @@ import numpy as np
 
 from market_assets.domain.indices.arrays import BoolArray, FloatArray, IntArray
 from market_assets.domain.indices.book import Book
+from market_assets.domain.indices.rates import require_rates
 from market_assets.domain.indices.results import DivisorChange, Rebalance
 from market_assets.domain.indices.run import Run
 from market_assets.domain.indices.selection import eligible, select
@@ -109,14 +110,15 @@ def compose(run: Run, reference: int, effective: int, held: IntArray, candidates
         candidates: (N,) universe members that may be chosen.
 
     Raises:
-        InputError: no candidate passes, or caps that this number of names cannot meet.
+        InputError: no candidate passes, one has no exchange rate, or caps that this number of names cannot meet.
     """
     definition, market = run.definition, run.market
     columns = np.flatnonzero(candidates)
-    columns = columns[eligible(definition, market, reference, columns)]
     traded = np.isfinite(market.close[reference, columns]) & np.isfinite(market.close[effective, columns])
-    traded &= np.isfinite(market.fx_at(effective, columns))
     columns = columns[traded | np.isin(columns, held)]
+    for position in (reference, effective):
+        require_rates(run, position, columns)
+    columns = columns[eligible(definition, market, reference, columns)]
     columns = columns[_measurable(measure(definition, market, reference, columns))]
     columns = select(definition, market, reference, columns, np.isin(columns, held))
     if not len(columns):

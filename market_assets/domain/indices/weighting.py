@@ -17,6 +17,7 @@ from market_assets.domain.indices.capping import capped_weights
 from market_assets.domain.indices.definition import IndexDefinition
 from market_assets.domain.indices.market import Market
 from market_assets.domain.indices.statistics import volatility
+from market_assets.errors import InputError
 
 
 class Reference(NamedTuple):
@@ -32,7 +33,11 @@ class Reference(NamedTuple):
 
 
 def measure(definition: IndexDefinition, market: Market, reference: int, columns: IntArray) -> Reference:
-    """Prices and sizes of the columns; a NaN or a size that is not positive means: cannot be weighted."""
+    """Prices and sizes of the columns; a NaN or a size that is not positive means: cannot be weighted.
+
+    Raises:
+        InputError: the scores of a factor weighting are not there.
+    """
     price = market.price_at(reference, columns, definition.missing_price.limit)
     fx = market.fx_at(reference, columns)
     return Reference(price, fx, _size(definition, market, reference, columns, price * fx))
@@ -79,6 +84,12 @@ def _size(
     if rule.kind == "fixed":
         return np.array([rule.weights.get(market.symbols[column], np.nan) for column in columns.tolist()], np.float64)
     if rule.kind == "factor":
-        scores = market.scores.get(rule.factor)
-        return np.full(len(columns), np.nan) if scores is None else scores[reference, columns]
+        if rule.factor not in market.scores:
+            raise InputError(
+                f"index {definition.id}: there are no scores named {rule.factor!r} (weighting.factor) up to "
+                f"{market.sessions[-1]}; there are {', '.join(sorted(market.scores)) or 'none'}. They come from the "
+                "file that reference.factor_scores names."
+            )
+        scores: FloatArray = market.scores[rule.factor][reference, columns]
+        return scores
     return np.ones(len(columns))
