@@ -22,7 +22,8 @@ class Listing:
 
     Attributes:
         symbol: Yahoo's symbol.
-        bars: as-traded session, open, high, low, close, volume.
+        bars: as-traded session, open, high, low, close, volume. A column adjusted_close, if there is one, is shown as
+            it is; otherwise Yahoo's adjusted closes are right.
         actions: ACTION_COLUMNS of this security, values as traded.
         timezone, opens: zone and local time that rows are stamped with.
         currency: quotation unit (GBp for pence).
@@ -43,11 +44,16 @@ class Listing:
     _shown: tuple[Any, Any, Any] = field(default=(None, None, None), init=False, repr=False, compare=False)
 
     def shown(self) -> pd.DataFrame:
-        """Bars as Yahoo shows them, split-adjusted and with their `stamp`. Worked out again only for other frames."""
+        """Bars as Yahoo shows them, split-adjusted, with `adjusted_close` and `stamp`; kept while the frames are."""
         bars, actions, shown = self._shown
         if bars is not self.bars or actions is not self.actions:
             named = {"symbol": self.symbol}
-            shown = adjust(self.bars.assign(**named), self.actions.assign(**named), dividends=False)
+            traded, known = self.bars.assign(**named), self.actions.assign(**named)
+            shown = adjust(traded, known, dividends=False)
+            if "adjusted_close" not in shown:
+                # Yahoo sends single precision.
+                adjusted = adjust(traded, known)["close"].astype("float32").astype("float64")
+                shown = shown.assign(adjusted_close=adjusted)
             shown = shown.assign(stamp=self.stamps(shown["session"]))
             self._shown = (self.bars, self.actions, shown)
         return shown
@@ -95,7 +101,7 @@ def indicators(rows: pd.DataFrame, unit: float) -> dict[str, Any]:
 
     quote = {name: numbers(name, unit) for name in ("open", "high", "low", "close")}
     volume = [None if pd.isna(value) else int(value) for value in rows["volume"]]
-    return {"quote": [{**quote, "volume": volume}], "adjclose": [{"adjclose": numbers("close", unit)}]}
+    return {"quote": [{**quote, "volume": volume}], "adjclose": [{"adjclose": numbers("adjusted_close", unit)}]}
 
 
 def listings_of(

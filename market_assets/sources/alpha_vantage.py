@@ -5,7 +5,8 @@ all vendors asked by symbol share (`by_symbol.py`).
 
 TIME_SERIES_DAILY is "raw (as-traded)" by its documentation, volume included, and so are columns 1 to 4 and 6 of
 TIME_SERIES_DAILY_ADJUSTED; dividends are amounts as paid (IBM 1999-02-08: 0.22, before the 2:1 split of that year),
-split factors new shares per old. Refusals arrive with status 200: {"Note" | "Information" | "Error Message": text}.
+split factors new shares per old. Column 5, the adjusted close, is only read to hold the dividends against. Refusals
+arrive with status 200: {"Note" | "Information" | "Error Message": text}.
 https://www.alphavantage.co/documentation/
 """
 
@@ -163,16 +164,17 @@ def _rows(table: Mapping[str, Mapping[str, Any]]) -> Rows:
     """
     if not table:
         raise SourceUnavailable("Alpha Vantage: an empty time series. Ask again later.")
-    records, actions = [], []
+    records, actions, adjusted = [], [], []
     for day in sorted(table):
         row = {name.partition(". ")[2]: value for name, value in table[day].items()}
         records.append((day, [row[name] for name in ("open", "high", "low", "close", "volume")]))
+        adjusted.append(row.get("adjusted close"))
         cash, ratio = number(row.get("dividend amount")), number(row.get("split coefficient"))
         if ratio > 0 and ratio != 1.0:
             actions.append(Action(dt.date.fromisoformat(day), "split", ratio))
         if cash > 0:
             actions.append(Action(dt.date.fromisoformat(day), "cash_dividend", cash))
-    return Rows.of(records, tuple(actions))
+    return Rows.of(records, tuple(actions), adjusted)
 
 
 def _actions(symbol: str, date_field: str, value_field: str, kind: str) -> Any:

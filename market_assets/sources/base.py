@@ -154,7 +154,8 @@ class FetchResult:
         securities: SECURITY_COLUMNS, one row for each known security asked for. first_session and last_session are
             the listing as far as the source knows it (NaT: unknown, or still listed).
         shares: SHARES_COLUMNS effective in the asked range, and the last count before it.
-        adjusted_closes: ADJUSTED_CLOSE_COLUMNS, where the vendor gives its own adjusted close beside other prices.
+        adjusted_closes: ADJUSTED_CLOSE_COLUMNS, where the vendor gives its own adjusted close beside other prices; of
+            one scale for each symbol (see `market_assets.sources.adjusted_closes`).
         failures: symbols that could not be answered; such a symbol has no rows in `bars`.
         requests_made: calls to the vendor (HTTP requests, or files read).
         known_at: when the vendor showed this answer; None means now.

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from market_assets.errors import MarketError, SourceUnavailable, UnexpectedPayload
 from market_assets.fetching.ranges import walk
+from market_assets.sources.adjusted_closes import frame_of, unshown, without_joints
 from market_assets.sources.base import (
     BY_SYMBOL,
     Coverage,
@@ -75,22 +76,30 @@ class Rows:
         days: dates, datetime64[D], in the vendor's order.
         bars: open, high, low, close, volume of each; shape (days, 5). NaN where the vendor has no number.
         actions: events that came with the bars.
+        adjusted: the vendor's adjusted close of each, NaN where it shows none; shape (days,). None: it never does.
     """
 
     days: npt.NDArray[np.datetime64] = field(default_factory=lambda: np.empty(0, "datetime64[D]"))
     bars: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 5)))
     actions: tuple[Action, ...] = ()
+    adjusted: npt.NDArray[np.float64] | None = None
 
     @classmethod
-    def of(cls, records: Sequence[tuple[str, Sequence[Any]]], actions: tuple[Action, ...] = ()) -> Rows:
-        """Rows from (ISO date, five values) pairs.
+    def of(
+        cls,
+        records: Sequence[tuple[str, Sequence[Any]]],
+        actions: tuple[Action, ...] = (),
+        adjusted: Sequence[Any] | None = None,
+    ) -> Rows:
+        """Rows from (ISO date, five values) pairs, and the adjusted close of each.
 
         Raises:
             ValueError, TypeError: a date or a number that is none.
         """
         days = np.array([dt.date.fromisoformat(day) for day, _ in records], "datetime64[D]")
         bars = np.array([[number(value) for value in values] for _, values in records], "float64")
-        return cls(days, bars.reshape(len(records), len(VALUES)), actions)
+        closes = None if adjusted is None else np.array([number(value) for value in adjusted], "float64")
+        return cls(days, bars.reshape(len(records), len(VALUES)), actions, closes)
 
     @classmethod
     def joined(cls, parts: Sequence[Rows]) -> Rows:
@@ -101,13 +110,19 @@ class Rows:
             np.concatenate([part.days for part in parts]),
             np.concatenate([part.bars for part in parts]),
             tuple(action for part in parts for action in part.actions),
+            without_joints([(part.days, part.adjusted_closes) for part in parts]),
         )
 
     def within(self, first: dt.date, last: dt.date) -> Rows:
         """Bars and actions from `first` to `last`."""
         asked = (self.days >= np.datetime64(first)) & (self.days <= np.datetime64(last))
         actions = tuple(action for action in self.actions if first <= action.ex_date <= last)
-        return Rows(self.days[asked], self.bars[asked], actions)
+        return Rows(self.days[asked], self.bars[asked], actions, self.adjusted_closes[asked])
+
+    @property
+    def adjusted_closes(self) -> npt.NDArray[np.float64]:
+        """The adjusted close of each row, NaN where the vendor shows none."""
+        return unshown(self.days) if self.adjusted is None else self.adjusted
 
 
 @dataclass(frozen=True)
@@ -235,6 +250,9 @@ class BySymbolSource(PriceSource):
         return FetchResult(
             bars=self._bars(answers),
             actions=self._actions(answers),
+            adjusted_closes=frame_of(
+                self.name, [(answer.ref.symbol, answer.rows.days, answer.rows.adjusted_closes) for answer in answers]
+            ),
             securities=self._securities(answers),
             failures=tuple(answer.failure for answer in answers if answer.failure is not None),
             requests_made=sum(answer.requests for answer in answers),

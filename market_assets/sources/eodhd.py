@@ -5,8 +5,9 @@ vendors asked by symbol share (`by_symbol.py`).
 
 "OHLC values are raw - adjusted for neither splits nor dividends", adjusted_close for both, and "volume is adjusted for
 splits" (https://eodhd.com/financial-apis/api-for-historical-data-and-volumes). So the volume alone is brought back to
-as traded here, with EODHD's own splits. Dividends are taken by unadjustedValue, in their own currency; a split of
-"4.000000/1.000000" is 4 new shares for 1 old (https://eodhd.com/financial-apis/api-splits-dividends).
+as traded here, with EODHD's own splits; adjusted_close is only read to hold the dividends against. Dividends are taken
+by unadjustedValue, in their own currency; a split of "4.000000/1.000000" is 4 new shares for 1 old
+(https://eodhd.com/financial-apis/api-splits-dividends).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import datetime as dt
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -142,12 +144,13 @@ class EodhdSource(BySymbolSource):
                     depends_on=applied,
                     splittable=True,
                 ),
-                lambda document: Rows.of([(row["date"], [row[name] for name in VALUES]) for row in document]),
+                _rows,
             )
             return _as_traded(rows, splits, unit)
 
         rows = self.bars(question, prices)
-        return Rows(rows.days, rows.bars, (*splits, *self._dividends(question, currency, splits))), currency, None
+        events = (*splits, *self._dividends(question, currency, splits))
+        return replace(rows, actions=events), currency, None
 
     def _unit(self, question: Question) -> str:
         """Unit of the security's prices: that of its exchange, or of its line in the exchange's list.
@@ -196,6 +199,11 @@ def notice(about: str, text: str) -> MarketError | None:
     return None
 
 
+def _rows(document: Any) -> Rows:
+    records = [(row["date"], [row[name] for name in VALUES]) for row in document]
+    return Rows.of(records, adjusted=[row.get("adjusted_close") for row in document])
+
+
 def _as_traded(rows: Rows, splits: Sequence[Action], unit: float) -> Rows:
     """Prices in the currency, volume divided by the splits after each session."""
     later = np.ones(len(rows.days))
@@ -205,7 +213,7 @@ def _as_traded(rows: Rows, splits: Sequence[Action], unit: float) -> Rows:
     bars[:, :4] *= unit
     # Shares are whole; EODHD rounds the adjusted number, so the last of the digits cannot be had back.
     bars[:, 4] = np.where(later == 1.0, bars[:, 4], np.rint(bars[:, 4] / later))
-    return Rows(rows.days, bars, rows.actions)
+    return Rows(rows.days, bars, rows.actions, rows.adjusted_closes * unit)
 
 
 def _dividend(row: Mapping[str, Any], currency: str, splits: Sequence[Action]) -> Action:

@@ -179,7 +179,9 @@ ADJUSTED_CLOSES: Final = FrameSchema(
     {"symbol": "text", "session": "date", "source": "text", "adjusted_close": "number"},
     key=("symbol", "session", "source"),
 )
-"""A vendor's own fully adjusted closes: evidence about its dividends, never stored and never a price."""
+"""A vendor's own fully adjusted closes: evidence about its dividends, never stored and never a price. Only the ratio of
+neighbouring ones is used: whatever scale a symbol's rows are on, it does not change between two sessions that both have
+one (see `adjusted_closes.py`). A source that shows none hands over no rows."""
 
 BAR_COLUMNS: Final = tuple(BARS.columns)
 ADJUSTED_CLOSE_COLUMNS: Final = tuple(ADJUSTED_CLOSES.columns)

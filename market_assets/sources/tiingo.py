@@ -3,8 +3,8 @@
 Belongs here: Tiingo's two questions and what their answers say. Does not belong here: transport (`http.py`) or what all
 vendors asked by symbol share (`by_symbol.py`).
 
-open, high, low, close and volume are as traded; the adjusted columns (adjClose, adjVolume, ...) are not read. divCash
-is the amount as paid, splitFactor the new shares for an old one, both in the row of the ex-date:
+open, high, low, close and volume are as traded; of the adjusted columns only adjClose is read, to hold the dividends
+against. divCash is the amount as paid, splitFactor the new shares for an old one, both in the row of the ex-date:
 https://www.tiingo.com/documentation/end-of-day, and the schema in openapi/schemas of the client tiingo-python.
 """
 
@@ -135,4 +135,4 @@ def _rows(document: Any) -> Rows:
             actions.append(Action(day, "split", ratio))
         if cash > 0:
             actions.append(Action(day, "cash_dividend", cash))
-    return Rows.of(records, tuple(actions))
+    return Rows.of(records, tuple(actions), [row.get("adjClose") for row in document])

@@ -5,7 +5,7 @@ here: how a history is asked for (`yahoo_history.py`), the client and its errors
 Yahoo's names (`yahoo_exchanges.py`).
 
 Yahoo's prices with auto_adjust=False are split-adjusted, and so are its dividends. The splits since the range are
-therefore part of every answer; dividends are given back as traded.
+therefore part of every answer; dividends are given back as traded. Its adjusted closes are handed over beside them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pydantic import Field
 from market_assets.domain.adjustments import PriceBasis
 from market_assets.errors import MarketError, UnexpectedPayload
 from market_assets.fetching.limits import Limits
+from market_assets.sources.adjusted_closes import frame_of
 from market_assets.sources.base import (
     BY_SYMBOL,
     Coverage,
@@ -68,6 +69,7 @@ class _Answer:
         ref: the security.
         days: dates of its bars, datetime64[D].
         bars: open, high, low, close, volume of each, in currency; shape (bars, 5).
+        adjusted: adjusted close of each, NaN where there is none; shape (bars,).
         actions: (ex-date, kind, value) of each event.
         currency: currency of prices and values.
         security: row of the securities frame, None when nothing is known.
@@ -78,6 +80,7 @@ class _Answer:
     ref: SecurityRef
     days: npt.NDArray[np.datetime64] = field(default_factory=lambda: np.empty(0, "datetime64[D]"))
     bars: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 5)))
+    adjusted: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     actions: tuple[tuple[np.datetime64, str, float], ...] = ()
     currency: str = ""
     security: dict[str, Any] | None = None
@@ -130,6 +133,9 @@ class YahooSource(PriceSource):
         return FetchResult(
             bars=self._bars(answers),
             actions=self._actions(answers),
+            adjusted_closes=frame_of(
+                self.name, [(answer.ref.symbol, answer.days, answer.adjusted) for answer in answers]
+            ),
             securities=pd.DataFrame(securities) if securities else SECURITIES.empty(),
             failures=tuple(answer.failure for answer in answers if answer.failure is not None),
             requests_made=sum(answer.requests for answer in answers),
@@ -168,7 +174,7 @@ class YahooSource(PriceSource):
             raise UnexpectedPayload(f"Yahoo: {symbol}: the answer names no currency. Use another source for it.")
         bars = series.bars * np.array([unit] * 4 + [1.0])
         actions = _actions_of(series.events, sessions[-1].to_datetime64(), unit)
-        return _Answer(ref, series.days, bars, actions, currency, security, requests=requests)
+        return _Answer(ref, series.days, bars, series.adjusted * unit, actions, currency, security, requests=requests)
 
     def _bars(self, answers: list[_Answer]) -> pd.DataFrame:
         answers = [answer for answer in answers if len(answer.days)]

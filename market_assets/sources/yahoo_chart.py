@@ -47,8 +47,8 @@ class History:
 
     Attributes:
         frame: Open, High, Low, Close, Volume of each day, split-adjusted, by midnight of the exchange-local date, in
-            its zone. Empty when Yahoo knows the symbol but has no bars. yfinance adds a row without prices for an event
-            on a day without a bar.
+            its zone; Adj Close, adjusted for dividends too, if Yahoo shows one. Empty when Yahoo knows the symbol but
+            has no bars. yfinance adds a row without prices for an event on a day without a bar.
         events: splits and distributions of the stretch, by day.
         metadata: Yahoo's facts about the symbol, by the keys of FACTS; empty when it gave none.
         body: the answer as it came.
@@ -100,6 +100,9 @@ def read(frame: pd.DataFrame | None, answer: Answer | None) -> History:
     if frame is None:
         stamps = pd.to_datetime(result.get("timestamp") or [], unit="s", utc=True)
         frame = pd.DataFrame(index=stamps.tz_convert(zone).normalize())
+    elif "adjclose" not in result["indicators"]:
+        # yfinance shows the close instead, as if no dividend were adjusted for.
+        frame = frame.drop(columns="Adj Close", errors="ignore")
     facts = {key: meta.get(key) for key in FACTS}
     return History(frame, _events(result.get("events") or {}, zone), facts, answer.content)
 

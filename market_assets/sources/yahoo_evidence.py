@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from market_assets.errors import AnswerCutOff, SourceUnavailable, UnexpectedPayload
+from market_assets.sources.adjusted_closes import unshown
 from market_assets.sources.yahoo_chart import Event, History
 
 COLUMNS: Final = {"Open": "open", "High": "high", "Low": "low", "Close": "close", "Volume": "volume"}
@@ -44,24 +45,27 @@ class Series:
         bars: open, high, low, close, volume of each as Yahoo shows them; shape (bars, 5).
         events: by day; those after the range are splits.
         facts: Yahoo's facts, empty when it gave none.
+        adjusted: adjusted close of each bar, on a scale of the stretch's own (see `adjusted_closes.py`); NaN where
+            Yahoo shows none. Shape (bars,).
     """
 
     days: Days
     bars: npt.NDArray[np.float64]
     events: tuple[Event, ...]
     facts: dict[str, Any]
+    adjusted: npt.NDArray[np.float64]
 
     @classmethod
     def empty(cls) -> Series:
         """Nothing."""
-        return cls(np.empty(0, "datetime64[D]"), np.empty((0, len(COLUMNS))), (), {})
+        return cls(np.empty(0, "datetime64[D]"), np.empty((0, len(COLUMNS))), (), {}, np.empty(0))
 
     def packed(self) -> bytes:
         """As the cache keeps it: read again without yfinance, which takes as long for an answer as Yahoo does."""
         events = [(str(event.day), event.kind, event.value) for event in self.events]
         # yfinance makes a Timestamp of a moment; its text means the same to `local_date`.
         header = json.dumps({"rows": len(self.days), "events": events, "facts": self.facts}, default=str).encode()
-        return header + b"\n" + self.days.astype("int64").tobytes() + self.bars.tobytes()
+        return header + b"\n" + self.days.astype("int64").tobytes() + self.bars.tobytes() + self.adjusted.tobytes()
 
     @classmethod
     def unpacked(cls, kept: bytes) -> Series:
@@ -70,9 +74,10 @@ class Series:
         header = json.loads(line)
         rows = int(header["rows"])
         days = np.frombuffer(content, "int64", rows).astype("datetime64[D]")
-        bars = np.frombuffer(content, "float64", offset=8 * rows).reshape(rows, len(COLUMNS))
+        values = np.frombuffer(content, "float64", offset=8 * rows)
+        bars, adjusted = values[: rows * len(COLUMNS)].reshape(rows, len(COLUMNS)), values[rows * len(COLUMNS) :]
         events = tuple(Event(np.datetime64(day), kind, value) for day, kind, value in header["events"])
-        return cls(days, bars, events, header["facts"])
+        return cls(days, bars, events, header["facts"], adjusted)
 
 
 def cut(history: History, first: dt.date, last: dt.date) -> Series:
@@ -83,14 +88,16 @@ def cut(history: History, first: dt.date, last: dt.date) -> Series:
     )
     if history.frame.empty:
         nothing = Series.empty()
-        return Series(nothing.days, nothing.bars, events, history.metadata)
+        return Series(nothing.days, nothing.bars, events, history.metadata, nothing.adjusted)
     days = _days_of(history)
     bars = np.column_stack([history.frame[column].to_numpy("float64") for column in COLUMNS])
+    shown = "Adj Close" in history.frame
+    adjusted = history.frame["Adj Close"].to_numpy("float64") if shown else unshown(days)
     # Where an event has no bar of its day, yfinance invents a row for it: no prices, no volume.
     happens = np.isin(days, np.array([event.day for event in history.events], "datetime64[D]"))
     invented = happens & np.isnan(bars[:, :4]).all(axis=1) & (bars[:, 4] == 0)
     asked = (days >= low) & (days <= high) & ~invented
-    return Series(days[asked], bars[asked], events, history.metadata)
+    return Series(days[asked], bars[asked], events, history.metadata, adjusted[asked])
 
 
 def require_same_security(symbol: str, zone: str, facts: dict[str, Any]) -> None:

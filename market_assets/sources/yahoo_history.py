@@ -10,13 +10,15 @@ one request reaches, one small question (a row for each quarter) asks for them f
 splits of the newer ones.
 
 A stretch of closed history is kept under the splits that were in it: after a new split it is a different question. What
-tells the latest splits is kept too, and read only if all the rest is: bars and splits are always of one moment.
+tells the latest splits is kept too, and read only if all the rest is: bars and splits are always of one moment. The
+adjusted closes of a kept stretch may be of an earlier moment than those of the next: they are not compared across it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,7 @@ import pandas as pd
 from market_assets.errors import AnswerCutOff, SourceUnavailable, TimedOut
 from market_assets.fetching.cache import cache_key
 from market_assets.fetching.ranges import Window, walk
+from market_assets.sources.adjusted_closes import without_joints
 from market_assets.sources.options import SourceContext
 from market_assets.sources.yahoo_chart import Event, History
 from market_assets.sources.yahoo_client import CHART_PATH, YahooClient
@@ -36,6 +39,9 @@ from market_assets.sources.yahoo_evidence import (
     require_recent,
     require_same_security,
 )
+
+FORM: Final = "series with adjusted closes"
+"""What a kept stretch holds: part of its key, so that a file of another form is another question."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,7 @@ class _Walk:
             np.concatenate([piece.bars for piece in pieces]),
             tuple(sorted({event for piece in pieces for event in piece.events} | set(self._later or ()))),
             next((piece.facts for piece in reversed(pieces) if piece.facts), {}),
+            without_joints([(piece.days, piece.adjusted) for piece in pieces]),
         )
 
     def _stretch(self, first: dt.date, last: dt.date) -> Series:
@@ -137,7 +144,7 @@ class _Walk:
         question, upto = self._question, self._upto
         end = None if to_present else upto
         sessions = self._days[(self._days >= np.datetime64(first)) & (self._days <= np.datetime64(upto))]
-        key = self._key(upto, start=first, end="now" if to_present else upto, form="series")
+        key = self._key(upto, start=first, end="now" if to_present else upto, form=FORM)
         # What tells the latest splits is read only in a pass that reads everything.
         kept = self._kept(key) if not (to_present and self._live) else None
         if kept is not None:

@@ -20,7 +20,9 @@ NONE = pd.DataFrame(
 
 def bars(close: list[float]) -> pd.DataFrame:
     values = dict.fromkeys(("open", "high", "low", "close"), close)
-    return pd.DataFrame({"symbol": "A", "session": SESSIONS[: len(close)], **values, "volume": 1000.0})
+    return pd.DataFrame(
+        {"symbol": "A", "session": SESSIONS[: len(close)], **values, "volume": 1000.0, "currency": "USD"}
+    )
 
 
 def actions(*rows: tuple[int, str, float]) -> pd.DataFrame:
@@ -31,6 +33,7 @@ def actions(*rows: tuple[int, str, float]) -> pd.DataFrame:
             "ex_date": [SESSIONS[number] for number, _, _ in rows],
             "kind": [kind for _, kind, _ in rows],
             "value": [value for _, _, value in rows],
+            "currency": "USD",
         }
     )
 
@@ -89,6 +92,54 @@ def test_splits_do_not_confuse_what_was_taken():
 
 def test_without_adjusted_closes_a_large_dividend_is_taken_as_it_is():
     assert rules(FLAT, actions((3, "cash_dividend", 9.0))) == [""]
+
+
+def test_the_scale_of_adjusted_closes_does_not_matter():
+    paid = actions((2, "cash_dividend", 0.7), (4, "cash_dividend", 1.76))
+    shown = adjusted(FLAT, (2, 0.7), (4, 0.0176))
+    for scale in (0.03, 1.0, 4.0):
+        moved = shown.assign(adjusted_close=shown["adjusted_close"] * scale)
+        assert rules(FLAT, paid, moved) == ["", "dividend_100x"]
+
+
+@pytest.mark.parametrize("close", [np.nan, 0.0, -1.0, 0.0499])
+@pytest.mark.parametrize("number", [2, 3])
+def test_an_adjusted_close_that_is_missing_impossible_or_coarse_tells_nothing(close, number):
+    shown = adjusted(FLAT)
+    shown.loc[number, "adjusted_close"] = close
+    found = examine_dividends(FLAT, actions((3, "cash_dividend", 0.7)), shown)
+    assert list(found.rule) == list(found.warning) == [""]
+
+
+def test_rounding_to_four_decimals_hides_no_dividend():
+    frame, paid = bars([20.0] * 6), actions((3, "cash_dividend", 0.11))
+    shown = adjusted(frame, (3, 0.11))
+    for scale in np.geomspace(0.00251, 0.1, 25):
+        rounded = shown.assign(adjusted_close=(shown["adjusted_close"] * scale).round(4))
+        found = examine_dividends(frame, paid, rounded)
+        assert list(found.rule) == list(found.warning) == [""]
+
+
+def test_a_dividend_in_another_currency_is_not_compared_with_the_prices():
+    """150 yen out of 20 dollars would look as if adjusted closes had taken a hundredth of it."""
+    frame, paid = bars([200.0] * 6), actions((3, "cash_dividend", 150.0))
+    assert rules(frame, paid, adjusted(frame, (3, 1.0))) == ["dividend_100x"]
+    assert rules(frame, paid.assign(currency="JPY"), adjusted(frame, (3, 1.0))) == [""]
+
+
+def test_a_bar_on_another_scale_does_not_put_the_dividend_in_doubt():
+    frame, paid = bars([1000.0] * 6), actions((3, "cash_dividend", 7.5))
+    shown = adjusted(frame, (3, 7.5))
+    frame.loc[2, "close"] /= 100
+    shown.loc[2, "adjusted_close"] /= 100
+    assert rules(frame, paid, shown) == [""]
+
+
+def test_adjusted_closes_may_take_a_dividend_after_its_ex_date():
+    paid = actions((5, "cash_dividend", 0.7))
+    assert list(examine_dividends(FLAT, paid, adjusted(FLAT)).warning) == [""]
+    longer = bars([20.0] * 7)
+    assert list(examine_dividends(longer, paid, adjusted(longer)).warning) == ["dividend_not_adjusted"]
 
 
 @pytest.mark.parametrize(("amount", "proposed"), [(25.0, 0.25), (20.0, 0.2), (3000.0, None)])

@@ -102,13 +102,14 @@ class AlphaVantageServer(ListingServer):
         listing = self.listings[symbol]
         bars = listing.bars.iloc[::-1] if full else listing.bars.iloc[::-1].head(100)
         splits, cash = dict(listing.events("split")), dict(listing.events("cash_dividend"))
+        closes = listing.adjusted_closes()
         table = {}
         for row in bars.to_dict("records"):
             day = f"{row['session']:%Y-%m-%d}"
             values = [f"{row[name]:.4f}" for name in NAMES[:4]]
             volume = f"{row['volume']:.0f}"
             if adjusted:
-                extra = [values[3], volume, f"{cash.get(day, 0.0):.4f}", f"{splits.get(day, 1.0):.1f}"]
+                extra = [f"{closes[day]:.4f}", volume, f"{cash.get(day, 0.0):.4f}", f"{splits.get(day, 1.0):.1f}"]
                 names = ["adjusted close", "volume", "dividend amount", "split coefficient"]
             else:
                 extra, names = [volume], ["volume"]

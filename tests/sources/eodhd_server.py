@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 from urllib.parse import SplitResult
@@ -61,17 +62,21 @@ class EodhdServer(ListingServer):
 
     def _bars(self, listing: Listing, first: str, last: str, fault: str) -> list[dict[str, Any]]:
         chosen = [] if fault == "no_rows" else listing.between(first, last).to_dict("records")
-        splits = listing.events("split")
+        splits, closes = listing.events("split"), self._adjusted(listing.symbol)
         return [
             {
                 "date": day,
                 **{name: json_number(row[name] * listing.unit) for name in NAMES[:4]},
-                "adjusted_close": json_number(row["close"] * listing.unit / 2),
+                "adjusted_close": round(closes[day] * listing.unit, 4),
                 "volume": round(row["volume"] * math.prod(ratio for ex_date, ratio in splits if ex_date > day)),
             }
             for row in chosen
             for day in [row["session"].isoformat()[:10]]
         ]
+
+    @functools.cache  # noqa: B019 - lives as long as the test module
+    def _adjusted(self, symbol: str) -> dict[str, float]:
+        return self.listings[symbol].adjusted_closes()
 
     @staticmethod
     def _later(listing: Listing, day: str) -> float:

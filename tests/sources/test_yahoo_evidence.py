@@ -21,7 +21,7 @@ FACTS = {"firstTradeDate": pd.Timestamp("2015-01-02"), "regularMarketTime": pd.T
 def series(first: int, last: int, **facts: Any) -> Series:
     """Bars of the sessions at [first, last)."""
     days = SESSIONS[first:last]
-    return Series(days, np.ones((len(days), 5)), (), {**FACTS, **facts})
+    return Series(days, np.ones((len(days), 5)), (), {**FACTS, **facts}, np.ones(len(days)))
 
 
 @pytest.fixture
@@ -35,11 +35,13 @@ def test_a_kept_stretch_is_the_stretch_that_was_answered(rows: int) -> None:
     events = (Event(np.datetime64("2020-02-03"), "cash_dividend", 0.1), Event(np.datetime64("2020-03-02"), "split", 2))
     bars = np.random.default_rng(1).normal(50, 10, (rows, 5))
     bars[rows // 2 :, 3] = np.nan
-    answered = Series(SESSIONS[:rows], bars, events, {"symbol": "IBM", "longName": None, "regularMarketTime": moment})
+    facts = {"symbol": "IBM", "longName": None, "regularMarketTime": moment}
+    answered = Series(SESSIONS[:rows], bars, events, facts, bars[:, 3] * 0.9)
     kept = Series.unpacked(answered.packed())
     assert kept.days.dtype == answered.days.dtype
     np.testing.assert_array_equal(kept.days, answered.days)
     np.testing.assert_array_equal(kept.bars, answered.bars)
+    np.testing.assert_array_equal(kept.adjusted, answered.adjusted)
     assert kept.events == events
     assert local_date(kept.facts, "regularMarketTime") == dt.date(2020, 6, 1)
     assert (kept.facts["symbol"], kept.facts["longName"]) == ("IBM", None)
@@ -59,7 +61,7 @@ def test_sessions_missing_at_an_end_are_doubted(evidence: Evidence, ends: tuple[
 def test_holes_inside_are_not_an_answer_that_was_cut_off(evidence: Evidence) -> None:
     whole = series(0, 100)
     kept = np.r_[0:30, 70:100]
-    evidence.require_whole(Series(whole.days[kept], whole.bars[kept], (), FACTS), SESSIONS)
+    evidence.require_whole(Series(whole.days[kept], whole.bars[kept], (), FACTS, whole.adjusted[kept]), SESSIONS)
 
 
 def test_a_second_answer_that_lacks_the_same_is_believed(evidence: Evidence) -> None:

@@ -51,12 +51,14 @@ class TiingoServer(ListingServer):
         """Every row of a security, dates without a time."""
         listing = self.listings[symbol]
         adjusted = adjust(listing.bars.assign(symbol=symbol), listing.actions.assign(symbol=symbol))
+        closes = listing.adjusted_closes()
         splits, cash = dict(listing.events("split")), dict(listing.events("cash_dividend"))
         return [
             {
                 "date": day,
                 **{name: json_number(row[name]) for name in NAMES},
                 **{f"adj{name.title()}": json_number(later[name]) for name in NAMES},
+                "adjClose": json_number(closes[day]),
                 "divCash": cash.get(day, 0.0),
                 "splitFactor": splits.get(day, 1.0),
             }

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from vendor_stand_in import StandIn
 
+from market_assets.domain.adjustments import adjust
 from market_assets.sources.base import FetchRequest, FetchResult
 from market_assets.sources.frames import ACTIONS
 from market_assets.sources.sample import SampleSource
@@ -20,7 +21,8 @@ NAMES = ("open", "high", "low", "close", "volume")
 
 @dataclass
 class Listing:
-    """One security: the vendor's symbol, as-traded bars (session, open, ..., volume) and actions, name, unit."""
+    """One security: the vendor's symbol, as-traded bars (session, open, ..., volume) and actions, name, unit, and ISO
+    ex-dates of what the vendor's adjusted closes miss."""
 
     symbol: str
     bars: pd.DataFrame
@@ -28,6 +30,13 @@ class Listing:
     name: str = "Example Inc."
     currency: str = "USD"
     unit: float = 1.0
+    unadjusted: frozenset[str] = frozenset()
+
+    def adjusted_closes(self) -> dict[str, float]:
+        """ISO date -> close adjusted for splits and dividends, but for those of `unadjusted`."""
+        taken = self.actions[~self.actions["ex_date"].dt.strftime("%Y-%m-%d").isin(self.unadjusted)]
+        adjusted = adjust(self.bars.assign(symbol=self.symbol), taken.assign(symbol=self.symbol))
+        return dict(zip(adjusted["session"].dt.strftime("%Y-%m-%d"), adjusted["close"], strict=True))
 
     def between(self, first: str, last: str) -> pd.DataFrame:
         """Bars of a range of ISO dates."""

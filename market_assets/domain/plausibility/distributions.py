@@ -6,7 +6,14 @@
     dividend_not_adjusted  a warning: the vendor's adjusted closes ignore it. The bars are right, and so may the
                            dividend be: the platform makes its own adjustment
 
-An adjusted close is only evidence here: it is never stored, and nothing is calculated from it.
+An adjusted close is only evidence here: it is never stored, and nothing is calculated from it. It is none where
+
+- it is missing, zero or negative, or so small that the vendor's rounding is a part of it that counts (COARSE);
+- the dividend is in another currency than the prices;
+- the price itself moves by a factor of SCALE at the ex-date: then a bar is in doubt, and the dividend cannot be told.
+
+At the last bar of a symbol, adjusted closes that ignore the dividend are no finding yet: vendors may bring them up to
+date after the ex-date, and the next answer has a bar after it.
 """
 
 from __future__ import annotations
@@ -37,6 +44,13 @@ TELLING: Final = 0.005
 
 IGNORED: Final = 0.1
 """Part of a dividend up to which adjusted closes have ignored it."""
+
+COARSE: Final = 0.05
+"""Adjusted close below which rounding to four decimals, as EODHD and Alpha Vantage do, hides a dividend of TELLING: two
+of them are off by up to 0.1 % each."""
+
+SCALE: Final = 3.0
+"""Factor between the closes at an ex-date beyond which one of them is on another scale."""
 
 HUNDREDTH: Final = (0.005, 0.02)
 """Part of a dividend that adjusted closes took when its unit is wrong."""
@@ -73,7 +87,8 @@ def examine_dividends(bars: pd.DataFrame, actions: pd.DataFrame, adjusted: pd.Da
     """Find faulty dividends.
 
     Args:
-        bars: as traded, by symbol and session, one row each: symbol, session, close and the other values of a bar.
+        bars: as traded, by symbol and session, one row each: symbol, session, close and the other values of a bar,
+            currency.
         actions: ACTION_COLUMNS; values as traded on the ex-date.
         adjusted: symbol, session, adjusted_close: the vendor's fully adjusted closes; may be empty.
     """
@@ -98,6 +113,7 @@ def examine_dividends(bars: pd.DataFrame, actions: pd.DataFrame, adjusted: pd.Da
         hundredth = broken["dividend_100x"] | (broken["dividend_above_price"] & (paid.amount / 100 < paid.before))
         value[paid.index[hundredth]] = paid.amount[hundredth] / 100
         ignored = paid.alone & (paid.amount > TELLING * paid.before) & (np.abs(paid.taken) < IGNORED * paid.amount)
+        ignored &= ~paid.latest
         warning[paid.index[ignored]] = "dividend_not_adjusted"
         warning = warning.mask(rule != "", "")
     return DividendFindings(rule, warning, value.dropna().to_frame("value"))
@@ -114,8 +130,9 @@ class _Paid:
         kind: its kind.
         amount: cash per share.
         before, close: close before the ex-date on the share basis of the ex-date, and close at it.
-        taken: cash per share that the vendor's adjusted closes took off, NaN without them.
+        taken: cash per share that the vendor's adjusted closes took off, NaN where they are no evidence.
         alone: no other cash leaves at the same session.
+        latest: it takes effect at the last bar of its symbol.
     """
 
     index: pd.Index
@@ -127,6 +144,7 @@ class _Paid:
     close: FloatArray
     taken: FloatArray
     alone: BoolArray
+    latest: BoolArray
 
     @classmethod
     def of(cls, cash: pd.DataFrame, bars: pd.DataFrame, actions: pd.DataFrame, adjusted: pd.DataFrame) -> _Paid:
@@ -141,6 +159,8 @@ class _Paid:
         before = series.close[row - 1] / series.ratio[row]
         shown = _adjusted_closes(bars, adjusted)
         taken = before - shown[row - 1] / shown[row] * series.close[row]
+        foreign = cash["currency"].to_numpy(object) != bars["currency"].to_numpy(object)[row]
+        taken[foreign | (np.abs(np.log(series.close[row] / before)) > np.log(SCALE))] = np.nan
         amount = cash["value"].to_numpy(np.float64)
         return cls(
             cash.index,
@@ -152,16 +172,17 @@ class _Paid:
             series.close[row],
             taken,
             np.isclose(series.cash[row], amount),
+            ~np.append(series.follows, False)[row + 1],
         )
 
 
 def _adjusted_closes(bars: pd.DataFrame, adjusted: pd.DataFrame) -> FloatArray:
-    """The vendor's adjusted close of each bar, NaN where it gave none."""
+    """The vendor's adjusted close of each bar, NaN where it gave none that tells anything."""
     if adjusted.empty:
         return np.full(len(bars), np.nan)
     once = adjusted.drop_duplicates(["symbol", "session"])
     joined = bars[["symbol", "session"]].merge(once, how="left", on=["symbol", "session"])
-    return joined["adjusted_close"].to_numpy(np.float64)
+    return joined["adjusted_close"].where(joined["adjusted_close"] >= COARSE).to_numpy(np.float64)
 
 
 def _repeated(paid: _Paid) -> BoolArray:
