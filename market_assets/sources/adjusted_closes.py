@@ -57,9 +57,10 @@ def frame_of(source: str, answers: Sequence[tuple[str, Days, Closes]]) -> pd.Dat
     shown = [answer for answer in shown if answer[3].any()]
     if not shown:
         return ADJUSTED_CLOSES.empty()
+    symbols = pd.Index([symbol for symbol, *_ in shown], dtype="str")
     return pd.DataFrame(
         {
-            "symbol": np.repeat([symbol for symbol, *_ in shown], [int(given.sum()) for *_, given in shown]),
+            "symbol": symbols.repeat([int(given.sum()) for *_, given in shown]),
             "session": np.concatenate([days[given] for _, days, _, given in shown]).astype("datetime64[us]"),
             "source": source,
             "adjusted_close": np.concatenate([closes[given] for _, _, closes, given in shown]),

@@ -157,7 +157,7 @@ class _Paid:
         inside = (code >= 0) & (np.append(series.code, -1)[row] == code) & np.append(series.follows, False)[row]
         cash, code, day, row = cash[inside], code[inside], day[inside], row[inside]
         before = series.close[row - 1] / series.ratio[row]
-        shown = _adjusted_closes(bars, adjusted)
+        shown = _adjusted_closes(bars, adjusted, np.unique(np.concatenate([row - 1, row])))
         taken = before - shown[row - 1] / shown[row] * series.close[row]
         foreign = cash["currency"].to_numpy(object) != bars["currency"].to_numpy(object)[row]
         taken[foreign | (np.abs(np.log(series.close[row] / before)) > np.log(SCALE))] = np.nan
@@ -176,13 +176,15 @@ class _Paid:
         )
 
 
-def _adjusted_closes(bars: pd.DataFrame, adjusted: pd.DataFrame) -> FloatArray:
-    """The vendor's adjusted close of each bar, NaN where it gave none that tells anything."""
-    if adjusted.empty:
-        return np.full(len(bars), np.nan)
-    once = adjusted.drop_duplicates(["symbol", "session"])
-    joined = bars[["symbol", "session"]].merge(once, how="left", on=["symbol", "session"])
-    return joined["adjusted_close"].where(joined["adjusted_close"] >= COARSE).to_numpy(np.float64)
+def _adjusted_closes(bars: pd.DataFrame, adjusted: pd.DataFrame, rows: npt.NDArray[np.intp]) -> FloatArray:
+    """The vendor's adjusted close of each of `rows`, NaN elsewhere and where it gave none that tells anything."""
+    shown = np.full(len(bars), np.nan)
+    if len(adjusted) and len(rows):
+        key = ["symbol", "session"]
+        told = bars[key].iloc[rows].assign(row=rows).merge(adjusted[adjusted["adjusted_close"] >= COARSE], on=key)
+        first = told.drop_duplicates("row")
+        shown[first["row"].to_numpy()] = first["adjusted_close"].to_numpy(np.float64)
+    return shown
 
 
 def _repeated(paid: _Paid) -> BoolArray:
