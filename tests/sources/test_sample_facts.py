@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from market_assets.domain.adjustments import CASH_KINDS, adjust
+from market_assets.domain.plausibility import examine_dividends
 from market_assets.sources.sample import FACTS, read_stocks, stocks_file
 
 
@@ -110,3 +111,16 @@ def test_the_engine_deviates_by_the_reinvestment_rule_and_nothing_else(
     assert (ours / theirs)[special] - 1 == pytest.approx(-0.00188, abs=5e-6)
     without_dividends = vendor["symbol"].isin(["FB", "GOOG"])
     assert deviation[without_dividends].abs().max() == 0.0
+
+
+def test_no_dividend_is_doubted_by_adjusted_closes_of_either_reinvestment_rule(
+    vendor: pd.DataFrame, facts: pd.DataFrame
+) -> None:
+    """21 of the 93 are above half a per cent of the price and alone on their day: ignored, they would be found."""
+    ours = adjust(vendor, facts)["close"]
+    ignored = adjust(vendor, facts, dividends=False)["close"]
+    for closes, doubted in ((vendor["target"], 0), (ours, 0), (ours.astype("float32").round(4), 0), (ignored, 21)):
+        shown = vendor[["symbol", "session"]].assign(adjusted_close=closes.astype("float64"))
+        found = examine_dividends(vendor.assign(currency="USD"), facts.assign(currency="USD"), shown)
+        assert (found.rule == "").all()
+        assert (found.warning != "").sum() == doubted
