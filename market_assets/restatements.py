@@ -8,6 +8,8 @@ A change matters when a stored result at or after its date was computed without 
 - late: a row without predecessor arrived for a date from which results of an earlier transaction exist.
 - new: bars arrived of a symbol that has no result at all, for a date from which others have results: it was added to
   the universe, or could not be loaded before. Its indicators are missing, and an index may have wanted it.
+A row of a reference file (exchange rate, free-float factor, factor score) that was replaced, withdrawn or late affects
+all indices that have a level from its day on: which of them read it depends on their definitions.
 So a first load affects nothing (its results come after it), a new session affects nothing (no result is that new), and
 a dividend announced before its ex-date affects nothing. A change affects every later session: indicators have memory,
 and an index level is a chain.
@@ -82,10 +84,30 @@ affected as (
             where i.known_to is null and i.session >= g.affected_from and i.changed_xid < g.changed_xid
         )
     )
+),
+referenced as (
+    select r.*
+    from (
+        select changed_xid, known_to is not null as closed, min(day) as affected_from, count(*) as versions
+        from (
+            select session as day, changed_xid, known_to from raw.fx_rate
+            union all
+            select effective_date, changed_xid, known_to from raw.free_float
+            union all
+            select effective_date, changed_xid, known_to from raw.factor_score
+        ) as rows_of_files, bounds
+        where changed_xid >= seen and changed_xid < finished
+        group by changed_xid, known_to is not null
+    ) as r
+    where exists (
+        select 1
+        from indices.index_value as v
+        where v.known_to is null and v.session >= r.affected_from and (r.closed or v.changed_xid < r.changed_xid)
+    )
 )
 select
     (select finished::text::bigint from bounds) as watermark,
-    min(affected_from) as first_date,
+    least(min(affected_from), (select min(affected_from) from referenced)) as first_date,
     greatest(
         (select max(session) from computed),
         (select max(session) from analytics.indicator where known_to is null),
@@ -94,7 +116,8 @@ select
     coalesce(sum(versions) filter (where what = 'bar' and closed), 0)::bigint as bars_restated,
     coalesce(sum(versions) filter (where what = 'bar' and not closed), 0)::bigint as bars_written,
     coalesce(sum(versions) filter (where what = 'action'), 0)::bigint as actions_changed,
-    count(distinct symbol) as symbols
+    count(distinct symbol) as symbols,
+    (select coalesce(sum(versions), 0)::bigint from referenced) as reference_rows
 from affected
 """
 
@@ -109,7 +132,8 @@ class Restatement:
         bars_restated: versions of bars that were replaced or withdrawn.
         bars_written: versions of bars that were written by the same transactions, late bars included.
         actions_changed: versions of corporate actions that were written, replaced or withdrawn.
-        symbols: symbols concerned.
+        symbols: symbols concerned by changed bars and actions.
+        reference_rows: versions of rows of the reference files that were written, replaced or withdrawn.
     """
 
     first: date
@@ -118,6 +142,7 @@ class Restatement:
     bars_written: int
     actions_changed: int
     symbols: int
+    reference_rows: int = 0
 
 
 def current_watermark(connection: psycopg.Connection) -> int:

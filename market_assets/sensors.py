@@ -200,8 +200,8 @@ def build_restatement_sensor(
         target=cast("Any", target),
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
-        description="One run from the earliest affected session to the last one, when bars or corporate actions were "
-        "restated, withdrawn or late.",
+        description="One run from the earliest affected session to the last one, when bars, corporate actions or "
+        "reference files were restated, withdrawn or late.",
     )
     def restatements(context: SensorEvaluationContext) -> SensorResult:
         since = json.loads(context.cursor)["watermark"] if context.cursor else None
@@ -220,7 +220,8 @@ def build_restatement_sensor(
             return SensorResult(skip_reason=f"{found.first} to {found.last} holds no partition", cursor=cursor)
         context.log.info(
             f"{found.symbols} symbols: {found.bars_restated} versions of bars replaced, {found.bars_written} written, "
-            f"{found.actions_changed} corporate actions changed; computing {affected[0]} to {affected[-1]} again"
+            f"{found.actions_changed} corporate actions and {found.reference_rows} rows of reference files changed; "
+            f"computing {affected[0]} to {affected[-1]} again"
         )
         request = range_request(
             date.fromisoformat(affected[0]),

@@ -10,7 +10,7 @@ import pytest
 
 from market_assets.restatements import Restatement, current_watermark, find_restatement
 from market_assets.warehouse.connection import connect
-from market_assets.warehouse.tables import CORPORATE_ACTION, PRICE_BAR
+from market_assets.warehouse.tables import CORPORATE_ACTION, FX_RATE, PRICE_BAR
 from market_assets.warehouse.versions import Scope, write_versions
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def shared_warehouse(pg_server: TestServer, _warehouse_template: str) -> str:
 def market(shared_warehouse: str) -> Market:
     with connect(shared_warehouse) as connection:
         connection.execute(
-            "truncate raw.price_bar, raw.corporate_action, analytics.indicator, "
+            "truncate raw.price_bar, raw.corporate_action, raw.fx_rate, analytics.indicator, "
             "indices.index_value, indices.index_constituent"
         )
     return Market(shared_warehouse)
@@ -274,6 +274,31 @@ def test_the_range_reaches_the_last_index_level(loaded: tuple[Market, int]) -> N
         )
     market.bars("AAPL", {"2024-01-04": 101.0})
     assert span(market.found(since)) == ("2024-01-04", "2024-01-12")
+
+
+def test_a_corrected_or_late_rate_reopens_index_levels_from_its_day_on(market: Market) -> None:
+    def rates(values: dict[str, float]) -> None:
+        frame = pd.DataFrame({"base": "GBP", "quote": "USD", "session": pd.to_datetime(list(values))})
+        write_versions(market.url, FX_RATE, frame.assign(rate=list(values.values())), run_id="ingest")
+
+    rates(dict.fromkeys(SESSIONS[:4], 1.25))
+    first_load = market.watermark() - 1
+    with connect(market.url) as connection:
+        connection.cursor().executemany(
+            "insert into indices.index_value (index_id, session, known_from, run_id) values ('X', %s, now(), 'run')",
+            [(session,) for session in SESSIONS[:5]],
+        )
+    since = market.watermark()
+    assert market.found(first_load) is None, "the levels came after the rates"
+    rates({SESSIONS[5]: 1.25})
+    assert market.found(since) is None, "no level is that new"
+    rates({SESSIONS[4]: 1.26})
+    found = market.found(since)
+    assert span(found) == (SESSIONS[4], SESSIONS[4])
+    assert found is not None
+    assert found.reference_rows == 1
+    rates({SESSIONS[2]: 1.3})
+    assert span(market.found(since)) == (SESSIONS[2], SESSIONS[4])
 
 
 @pytest.mark.parametrize("by_session", [False, True], ids=["a symbol at a time", "a session at a time"])
