@@ -35,7 +35,7 @@ def page() -> str:
             "",
             *_table(("rule", "about", "effect", "repair proposed", "meaning"), _rules()),
             "",
-            "Yahoo, Tiingo, EODHD, Alpha Vantage (`adjusted: true`) and files may show adjusted closes beside the prices.",
+            "Yahoo, Tiingo, EODHD, Alpha Vantage (`adjusted: true`) and files may show adjusted closes beside prices.",
             "They are compared only between neighbouring bars of one answer; what makes them no evidence stands in",
             "`domain/plausibility/distributions.py` and `sources/adjusted_closes.py`.",
             "",
