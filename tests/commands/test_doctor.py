@@ -79,3 +79,14 @@ def test_both_databases_are_looked_at(configured, tmp_path, monkeypatch, warehou
         found = finding(configured, look, tmp_path)
         assert found.ok, found.detail
         assert told in found.detail
+
+
+def test_a_reference_file_that_cannot_be_used_is_a_fault(configured, tmp_path):
+    assert finding(configured, doctor._reference_files, tmp_path).detail == "none configured"
+    configured["reference"] = {"fx_rates": "fx.csv"}
+    (tmp_path / "fx.csv").write_text("base,quote,session,rate\nGBP,USD,2004-06-01,1.84\n")
+    assert finding(configured, doctor._reference_files, tmp_path).detail == "1 fx rates"
+    (tmp_path / "fx.csv").write_text("base,quote,session,rate\nGBP,USD,2004-06-01,-1\n")
+    found = finding(configured, doctor._reference_files, tmp_path)
+    assert not found.ok
+    assert "fx.csv row 2: rate -1 of GBP/USD" in found.detail

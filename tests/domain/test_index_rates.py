@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from index_markets import actions_of, definition, frames_of, members_of, sessions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from index_markets import actions_of, definition, frames_of, members_of, random_frames, sessions
 
-from market_assets.domain.indices import Market, calculate
+from market_assets.domain.indices import IndexState, Market, calculate
 from market_assets.domain.indices.rates import Rates
 from market_assets.errors import InputError
 
@@ -89,3 +93,31 @@ def test_a_new_company_is_quoted_in_the_currency_of_its_parent() -> None:
     market = Market.from_frames(frames)
     assert market.currency == ("GBP", "GBP")
     assert calculate(definition(), market).values["price_return"].tolist() == pytest.approx([100, 100, 100])
+
+
+@settings(max_examples=12)
+@given(st.integers(0, 10_000), st.integers(1, 28))
+def test_an_increment_over_gaps_of_the_rates_gives_the_same_bits(seed: int, cut: int) -> None:
+    """The second part sees only the lookback; some rates in it are from before."""
+    random = np.random.default_rng(seed)
+    frames = random_frames(seed, worthless=False)
+    days = frames.sessions
+    quoted = frames.members.assign(currency=np.where(frames.members["symbol"] == "ANCHOR", "USD", "GBp"))
+    there = [day for at, day in enumerate(days) if at % 3 == 0 or random.random() < 0.5]
+    fx = pd.DataFrame({"base": "USD", "quote": "GBP", "session": there, "rate": random.uniform(0.7, 0.9, len(there))})
+    frames = replace(frames, members=quoted, fx=fx)
+    rules = definition(
+        base_date=days[0].date().isoformat(),
+        rebalance={"frequency": "monthly", "reference_offset": 2},
+        eligibility={"median_traded_value": 10, "traded_value_sessions": 4},
+        missing_price={"limit": 2, "then": "keep"},
+    )
+    whole = calculate(rules, Market.from_frames(frames, "USD", 2))
+    begun = calculate(rules, Market.from_frames(frames, "USD", 2), upto=days[cut].date())
+    window = days[max(0, cut + 1 - rules.lookback_sessions) :]
+    seen = replace(frames, sessions=window, bars=frames.bars[frames.bars["session"].isin(window)])
+    state = IndexState.from_rows(begun.values, begun.constituents)
+    rest = calculate(rules, Market.from_frames(seen, "USD", 2), state)
+    for name in ("values", "constituents", "rebalances", "targets"):
+        joined = pd.concat([getattr(begun, name), getattr(rest, name)], ignore_index=True)
+        pd.testing.assert_frame_equal(joined, getattr(whole, name), check_exact=True)
