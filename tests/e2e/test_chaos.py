@@ -1,4 +1,4 @@
-"""A few faults of the chaos harness against real runs; all of them are `python -m chaos` and the slow test here."""
+"""A fault and a kill of the chaos harness against real runs; all of them are `python -m chaos` and the slow test here."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def arena(prepared_home: Path) -> Iterator[Arena]:
         yield started
 
 
-@pytest.mark.parametrize("fault", ["429 without Retry-After", "truncated JSON", "connection reset"])
+@pytest.mark.parametrize("fault", ["connection reset"])
 def test_a_fault_is_survived(arena, fault):
     outcome = FAULTS[fault][0](arena, choices(fault))
     assert outcome.injected > 0
     assert not outcome.problems
 
 
-@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("number", [0])
 def test_a_killed_run_resumes_and_asks_for_nothing_twice(arena, number):
     outcome = FAULTS["kill -9"][0](arena, choices(f"kill {number}"))
     assert (outcome.injected, outcome.runs, outcome.problems) == (1, 2, ())

@@ -18,6 +18,7 @@ ELSEWHERE = {
     "make ui": "tests/browser",
     "make bench": "tests/benchmarks",
     "make chaos": "tests/e2e/test_chaos.py",
+    ".venv/bin/market index explain SAMPLE_EW --session 2005-02-28": "tests/e2e/test_sample_history.py",
     "export MARKET_CONFIG=config/examples/files.yaml": "tests/e2e/test_large_folder.py",
     ".venv/bin/market universe --source files -o config/examples/universe.csv": "tests/e2e/test_large_folder.py",
     ".venv/bin/market backfill --source files": "tests/e2e/test_large_folder.py",

@@ -212,6 +212,13 @@ def test_lineage_answers_where_a_number_comes_from(sample):
     assert "fct_index_value.daily_return" in impact
 
 
+def test_a_session_of_the_index_is_explained(sample):
+    explained = run("index", "explain", "SAMPLE_EW", "--session", "2005-02-28")
+    assert "2005-02-28" in explained
+    for symbol in ("AAPL", "GOOG", "IBM", "MSFT"):
+        assert symbol in explained
+
+
 def test_export_writes_the_levels_that_are_stored(sample, tmp_path):
     run("export", "marts.fct_index_value", "--from", "2013-02-28", "-o", str(tmp_path / "levels.csv"))
     with (tmp_path / "levels.csv").open() as file:
