@@ -1,4 +1,4 @@
-"""A fault and a kill of the chaos harness against real runs; all of them are `python -m chaos` and the slow test here."""
+"""A fault and a kill of the chaos harness against real runs; all are in `python -m chaos` and the slow test here."""
 
 from __future__ import annotations
 
