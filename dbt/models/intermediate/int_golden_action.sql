@@ -18,5 +18,6 @@ where
             and better.ex_date = stated.ex_date
             and better.source != stated.source
             and (better.kind = 'symbol_change') = (stated.kind = 'symbol_change')
-            and {{ source_rank('better.symbol', 'better.source') }} < {{ source_rank('stated.symbol', 'stated.source') }}
+            and {{ source_rank('better.symbol', 'better.source') }}
+            < {{ source_rank('stated.symbol', 'stated.source') }}
     )
