@@ -46,7 +46,7 @@ def test_catalog_leads_to_an_asset(screen: Screen) -> None:
 def test_checks_say_which_session_failed_and_show_its_rows(screen: Screen) -> None:
     page = screen.open("/assets/raw_prices")
     tab(page, "Checks").click()
-    expect(page.get_by_text("Checks (9)")).to_be_visible()
+    expect(page.get_by_text("Checks (10)")).to_be_visible()
     page.get_by_text("schema", exact=True).first.click()
     expect(page.get_by_text("This is a blocking asset check")).to_be_visible()
     page.get_by_text("daily_move_explained", exact=True).first.click()
@@ -113,7 +113,7 @@ def test_one_partition_is_materialized_from_the_asset_page(screen: Screen) -> No
     expect(page.get_by_text("Success", exact=True)).to_be_visible()
     page.reload()  # without the notice of the launch
     expect(page.get_by_text("Succeeded (2)")).to_be_visible()
-    expect(page.get_by_text("9 checks")).to_be_visible()
+    expect(page.get_by_text("10 checks")).to_be_visible()
     expect(page.get_by_text("RUN_SUCCESS")).to_be_visible()
     screen.keep("run")
 
@@ -152,5 +152,5 @@ def test_lineage_graph_shows_groups_and_assets(screen: Screen) -> None:
         expect(graph.filter(has_text=re.compile(f"^{name}$"))).to_be_visible()
     for name in ("raw_prices", "indicators", "index_values", "fct_daily_bar", "mart_price_anomaly"):
         expect(graph.filter(has_text=name).first).to_be_visible()
-    expect(graph.locator("[style*='accent-green']")).to_have_count(15)  # up to date and complete
+    expect(graph.locator("[style*='accent-green']")).to_have_count(16)  # up to date and complete
     screen.keep("lineage")
