@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 export DAGSTER_HOME ?= $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui test test-slow test-browser chaos check format lock bench bench-growth \
+.PHONY: help run ui test test-long test-slow test-browser chaos check format lock bench bench-growth \
 	bench-lock bench-compare clean env install
 
 help: ## list the targets
@@ -33,8 +33,11 @@ ui: install ## Dagster on 127.0.0.1:3000, daemon and sensors on
 	$(BIN)/market ui
 
 test: install ## the test suite, on an embedded PostgreSQL of its own; COVERAGE=1 reports coverage
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow and not browser" \
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow and not long and not browser" \
 		$(if $(COVERAGE),--cov --cov-report=term)
+
+test-long: install ## real runs of half a minute or more: corrections, faults, ranges against sessions
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "long and not slow"
 
 test-slow: install ## minutes-long tests: large data, a real daemon, Celery workers, benchmarks at a small size
 	$(BIN)/python -m pytest -m slow

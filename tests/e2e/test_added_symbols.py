@@ -13,7 +13,7 @@ LEVELS = (
     "select price_return from indices.index_value where index_id = 'EQUAL' and known_to is null order by session desc"
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("vendor")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("vendor")]
 
 
 class Daemon:

@@ -14,7 +14,7 @@ from chaos.faults import FAULTS, differences
 from chaos.installation import Arena
 from chaos.market import Market
 
-pytestmark = pytest.mark.xdist_group("vendor")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("chaos")]
 
 SEED = 3
 

@@ -20,7 +20,7 @@ from market_assets.warehouse.versions import Scope, write_versions
 if TYPE_CHECKING:
     from vendor_folder import VendorFolder
 
-pytestmark = pytest.mark.xdist_group("vendor")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("vendor")]
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 

@@ -12,7 +12,7 @@ import pytest
 from market_project import COMPUTED, assert_same_tables
 from vendor_folder import INDICATOR_TABLES
 
-pytestmark = pytest.mark.xdist_group("vendor")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("chaos")]
 
 ONE_BY_ONE = ["2024-03-13", "2024-03-14", "2024-03-15", "2024-03-18", "2024-03-19"]
 

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.xdist_group("sample")
 ELSEWHERE = {
     "make run": ".ci/run",
     "make test": ".ci/run",
+    "make test-long": ".ci/run",
     "make check": ".ci/run",
     "make ui": "tests/browser",
     "make bench": "tests/benchmarks",
