@@ -236,7 +236,7 @@ class BySymbolSource(PriceSource):
 
     def _fetch(self, request: FetchRequest) -> FetchResult:
         sessions = {
-            exchange: self._closed_sessions(exchange, request)
+            exchange: self.context.closed_sessions(exchange, request.start, request.end)
             for exchange in sorted({ref.exchange for ref in request.symbols})
         }
         # A range without a closed session needs no question: its answer is known to be empty.
@@ -258,13 +258,6 @@ class BySymbolSource(PriceSource):
             requests_made=sum(answer.requests for answer in answers),
             origin=self.name,
         )
-
-    def _closed_sessions(self, exchange: str, request: FetchRequest) -> pd.DatetimeIndex:
-        """Sessions of the range that have closed: vendors show today's row while it is still forming."""
-        end = min(request.end, self.context.last_closed(exchange))
-        if end < request.start:
-            return pd.DatetimeIndex([]).as_unit("us")
-        return self.context.sessions(exchange, request.start, end)
 
     def _answer(self, question: Question) -> Answer:
         self.client.spent()

@@ -90,6 +90,11 @@ class SourceContext:
         day = dt.timedelta(days=1)
         return closed > last and len(self.sessions(exchange, last + day, closed)) >= UNSETTLED_SESSIONS
 
+    def closed_sessions(self, exchange: str, start: dt.date, end: dt.date) -> pd.DatetimeIndex:
+        """Sessions from `start` to `end` that have closed: vendors show today's row while it is still forming."""
+        end = min(end, self.last_closed(exchange))
+        return self.sessions(exchange, start, end) if start <= end else pd.DatetimeIndex([]).as_unit("us")
+
     def resolve(self, path: Path) -> Path:
         """`path` if absolute, else below `base_dir`."""
         path = path.expanduser()

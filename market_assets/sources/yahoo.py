@@ -122,7 +122,7 @@ class YahooSource(PriceSource):
 
     def _fetch(self, request: FetchRequest) -> FetchResult:
         sessions = {
-            exchange: self._closed_sessions(exchange, request)
+            exchange: self._context.closed_sessions(exchange, request.start, request.end)
             for exchange in sorted({ref.exchange for ref in request.symbols})
         }
         # A range without a closed session needs no question: its answer is known to be empty.
@@ -141,13 +141,6 @@ class YahooSource(PriceSource):
             requests_made=sum(answer.requests for answer in answers),
             origin=self.name,
         )
-
-    def _closed_sessions(self, exchange: str, request: FetchRequest) -> pd.DatetimeIndex:
-        """Sessions of the range that have closed. Yahoo shows today's row while it is still forming."""
-        end = min(request.end, self._context.last_closed(exchange))
-        if end < request.start:
-            return pd.DatetimeIndex([]).as_unit("us")
-        return self._context.sessions(exchange, request.start, end)
 
     def _answer(self, asked: tuple[SecurityRef, pd.DatetimeIndex]) -> _Answer:
         ref, sessions = asked
