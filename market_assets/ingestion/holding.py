@@ -29,14 +29,17 @@ _SUPERSEDE = """
     update quality.quarantine as held
     set status = 'rejected', resolved_at = clock_timestamp(), resolved_by = 'ingestion', resolved_run_id = $3::text,
         note = 'a later answer brought a row that passes the rules'
-    from raw.price_bar as stored
     where held.status = 'open' and held.table_name = $1::text and held.source = $2::text
         and held.rule not in ('duplicate_row', 'disputed')
-        and stored.symbol = held.symbol and stored.session = held.session and stored.source = held.source
-        and stored.known_to is null and stored.changed_xid = pg_current_xact_id()
+        and (
+            select stored.changed_xid from raw.price_bar as stored
+            where stored.symbol = held.symbol and stored.session = held.session and stored.source = held.source
+                and stored.known_to is null
+        ) = pg_current_xact_id()
     returning held.quarantine_id
 """
-"""Of a repeated row one is stored as a rule; what becomes of disputed rows is for reconciliation to say."""
+"""Of a repeated row one is stored as a rule; what becomes of disputed rows is for reconciliation to say. Each open case
+looks its bar up by key: joined, the planner would compare them with all bars of a load it has no statistics of."""
 
 _ACCEPTED = """
     select raw_row::text as raw_row, candidate::text as candidate

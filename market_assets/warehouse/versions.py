@@ -6,8 +6,8 @@ transaction and under one advisory lock per table,
     2. closes the current versions of those (a restatement),
     3. closes current versions inside `scope` that were not staged (a withdrawal),
     4. inserts what it kept.
-Rows equal to their current version cost a read and no write. Rows of symbols (of the first key column) that the table
-has never seen are copied straight into it. A crash before the commit leaves nothing.
+Rows equal to their current version cost a read and no write. When the table has never seen the symbols (the first key
+column) that a write speaks for, its rows are copied straight into it. A crash before the commit leaves nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from psycopg import sql
 from market_assets.errors import OutOfOrderKnowledge, WarehouseUnavailable
 from market_assets.warehouse.connection import arrow_cursor, arrow_to_frame, connect, read_frame
 from market_assets.warehouse.rows import to_arrow
-from market_assets.warehouse.tables import VersionedTable
+from market_assets.warehouse.tables import FLOAT, VERSION_COLUMNS, VersionedTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +86,7 @@ class VersionedWriter:
         self._run_id = run_id
         self._stages = 0
         self._inserted: Counter[str] = Counter()
+        self._tables: dict[str, VersionedTable] = {}
 
     def write(
         self,
@@ -116,7 +117,7 @@ class VersionedWriter:
             raise ValueError("known_at must be timezone-aware")
         else:
             vintage = True
-        if scope is None and not self._has_any(table, arrow):
+        if self._is_first(table, arrow, scope):
             return self._write_first(table, arrow, known_at)
         stage = self._stage(arrow)
         keys = ", ".join(_quoted(name) for name in table.key)
@@ -131,7 +132,7 @@ class VersionedWriter:
             gone = f"not exists (select from {stage} s where {_same_key(table)})"
             withdrawn = self._close(table, known_at, " and ".join([*_scope_conditions(scope), gone]), "")
         inserted = self._insert(table, changes, known_at)
-        self._inserted[table.qualified] += inserted
+        self._note_inserted(table, inserted)
         self._execute(f"drop table {stage}, {changes}")
         return WriteResult(arrow.num_rows, inserted - restated, restated, arrow.num_rows - inserted, withdrawn)
 
@@ -178,10 +179,10 @@ class VersionedWriter:
         self._execute(query, parameters)
         return arrow_to_frame(self._cursor.fetch_arrow_table())
 
-    def outdated_statistics(self) -> list[str]:
+    def outdated_statistics(self) -> list[VersionedTable]:
         """Tables that grew so much that the planner knows too little of them: it would join a bulk load row by row."""
         return [
-            table
+            self._tables[table]
             for table, inserted in self._inserted.items()
             if inserted > ANALYZE_ROWS
             and inserted
@@ -204,18 +205,22 @@ class VersionedWriter:
         self._cursor.adbc_ingest(stage, arrow, mode="create", temporary=True)
         return stage
 
-    def _has_any(self, table: VersionedTable, arrow: pa.Table) -> bool:
-        """Whether the table has a version, past or current, of any first key column that is in `arrow`."""
+    def _is_first(self, table: VersionedTable, arrow: pa.Table, scope: Scope | None) -> bool:
+        """Whether the table has no version, past or current, that this write could replace or withdraw.
+
+        Asked of the values of the first key column; a scope that does not name them speaks for all there are.
+        """
         first, *_ = table.key
-        order = ", ".join(f"c.{_quoted(name)}" for name in (*table.key, "known_from"))
-        values = [str(value) for value in arrow.column(first).unique().to_pylist()]
-        # The order makes the planner probe the primary key; for a value it expects often it would scan the table.
-        return bool(
-            self._scalar(
-                f"select exists (select from unnest($1::text[]::{table.key[first]}[]) k(value) cross join lateral ("  # noqa: S608
-                f"select from {table.qualified} c where c.{_quoted(first)} = k.value order by {order} limit 1) f)",
-                (_array(values),),
-            )
+        if scope is not None and first not in scope.members:
+            return False
+        order = ", ".join(f"c.{_quoted(name)}" for name in (*table.key, "known_to"))
+        values = {str(value) for value in arrow.column(first).unique().to_pylist()}
+        values |= {str(value) for value in scope.members[first]} if scope is not None else set()
+        # The order makes the planner probe the index; for a value it expects often it would scan the table.
+        return not self._scalar(
+            f"select exists (select from unnest($1::text[]::{table.key[first]}[]) k(value) cross join lateral ("  # noqa: S608
+            f"select from {table.qualified} c where c.{_quoted(first)} = k.value order by {order} limit 1) f)",
+            (_array(sorted(values)),),
         )
 
     def _write_first(self, table: VersionedTable, arrow: pa.Table, known_at: datetime) -> WriteResult:
@@ -227,8 +232,12 @@ class VersionedWriter:
         versions = arrow.append_column("known_from", known).append_column("run_id", pa.repeat(self._run_id, rows))
         if rows:
             self._cursor.adbc_ingest(table.name, versions, mode="append", db_schema_name=table.schema)
-        self._inserted[table.qualified] += rows
+        self._note_inserted(table, rows)
         return WriteResult(rows, rows)
+
+    def _note_inserted(self, table: VersionedTable, rows: int) -> None:
+        self._tables[table.qualified] = table
+        self._inserted[table.qualified] += rows
 
     def _changes(self, table: VersionedTable, stage: str) -> str:
         """Staged rows that do not equal their current version, in a temporary table; returns its name."""
@@ -295,12 +304,18 @@ def transaction(url: str, run_id: str) -> Iterator[VersionedWriter]:
         _analyze(url, outdated)
 
 
-def _analyze(url: str, tables: Sequence[str]) -> None:
+def _analyze(url: str, tables: Sequence[VersionedTable]) -> None:
+    """Tell the planner what plans depend on. Nothing is looked up by a measured value, and there are dozens of them."""
     if tables:
         with connect(url, autocommit=True) as connection:
             for table in tables:
-                schema, name = table.split(".")
-                connection.execute(sql.SQL("analyze {}").format(sql.Identifier(schema, name)))
+                columns = [name for name, kind in table.columns.items() if kind != FLOAT]
+                connection.execute(
+                    sql.SQL("analyze {} ({})").format(
+                        sql.Identifier(table.schema, table.name),
+                        sql.SQL(", ").join(map(sql.Identifier, (*columns, *VERSION_COLUMNS))),
+                    )
+                )
 
 
 def write_versions(

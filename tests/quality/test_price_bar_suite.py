@@ -213,7 +213,7 @@ def test_a_source_that_contradicts_the_others_is_found_in_its_sessions(good_mark
 
 
 def test_two_current_versions_of_a_bar_are_found(own_market: Market) -> None:
-    own_market.execute("drop index raw.price_bar_current")
+    own_market.execute("drop index raw.price_bar_version")
     own_market.execute(
         "insert into raw.price_bar (symbol, session, source, open, high, low, close, volume, currency, known_from, "
         "run_id) select symbol, session, source, open, high, low, close, volume, currency, now(), 'doubled' "

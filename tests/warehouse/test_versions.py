@@ -191,7 +191,7 @@ def test_the_database_itself_refuses_a_second_current_version(connection):
         "values ('A', '2024-01-02', 'sample', 1, now() + %s * interval '1 s', 'r')"
     )
     connection.execute(insert, (0,))
-    with pytest.raises(psycopg.errors.UniqueViolation, match="price_bar_current"):
+    with pytest.raises(psycopg.errors.UniqueViolation, match="price_bar_version"):
         connection.execute(insert, (1,))
 
 

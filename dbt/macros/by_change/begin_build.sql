@@ -42,7 +42,8 @@ on conflict (model) do update set
     changed_keys = excluded.changed_keys,
     built_at = excluded.built_at;
     {%- if not is_incremental() %}
-analyze {{ this }};
+{# Of the columns that readers look rows up by; autovacuum sees to the others. #}
+analyze {{ this }} ({{ config.get('unique_key') | join(', ') }});
     {%- endif %}
 {% endmacro %}
 
