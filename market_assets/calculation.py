@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
@@ -47,20 +48,22 @@ def calculate_indicators(platform: Platform, start: date, end: date, *, run_id: 
     symbols = inputs.symbols_between(url, start, end)
     report = CalculationReport(symbols=len(symbols))
     last = []
-    for chunk in inputs.chunks(symbols, platform.chunk_symbols(start, end)):
-        carried = inputs.last_indicators(url, chunk, start, carry_columns())
-        bars = inputs.indicator_bars(url, chunk, carried, lookback_bars(), end, platform.benchmark)
-        values = compute(bars, carry=carried if len(carried) else None)
-        values = values[values["session"] >= pd.Timestamp(start)]
-        report.result += write_versions(
-            url,
-            table,
-            values,
-            run_id=run_id,
-            scope=Scope({"session": (start, end)}, {"symbol": chunk}),
-        )
-        report.rows_by_session.update(rows_by_session(values))
-        last.append(values[values["session"] == values["session"].max()])
-        platform.progress("indicators: symbols", sum(map(len, last)), len(symbols))
+    done = 0
+    with ThreadPoolExecutor(1, thread_name_prefix="indicators") as writer:
+        writing: Future[WriteResult] | None = None
+        for chunk in inputs.chunks(symbols, platform.chunk_symbols(start, end)):
+            carried = inputs.last_indicators(url, chunk, start, carry_columns())
+            bars = inputs.indicator_bars(url, chunk, carried, lookback_bars(), end, platform.benchmark)
+            values = compute(bars, carry=carried if len(carried) else None)
+            values = values[values["session"] >= pd.Timestamp(start)]
+            # The server stores a chunk while the next one is computed; two are in memory, never more.
+            report.result += writing.result() if writing else WriteResult()
+            scope = Scope({"session": (start, end)}, {"symbol": chunk})
+            writing = writer.submit(write_versions, url, table, values, run_id=run_id, scope=scope)
+            report.rows_by_session.update(rows_by_session(values))
+            last.append(values[values["session"] == values["session"].max()])
+            done += len(chunk)
+            platform.progress("indicators: symbols", done, len(symbols))
+        report.result += writing.result() if writing else WriteResult()
     report.last = pd.concat(last, ignore_index=True) if last else report.last
     return report

@@ -65,6 +65,30 @@ ACTIONS = """
 """
 
 
+# Expected and present bars are stacked and grouped, not joined: what the planner thinks of a table that was loaded a
+# moment ago may make a join of the two quadratic.
+COVERAGE = """
+    select symbol, month, sum(expected)::float8 as expected, least(sum(present), sum(expected))::float8 as present
+    from (
+        select m.symbol, date_trunc('month', s.session)::date as month, count(*) as expected, 0 as present
+        from raw.universe_member m
+        join raw.trading_session s on s.exchange = m.exchange and s.known_to is null and s.session between $1 and $2
+            and s.session between m.member_from and coalesce(m.member_to, 'infinity')
+        where m.known_to is null
+        group by 1, 2
+        union all
+        select m.symbol, date_trunc('month', b.session)::date, 0, count(distinct b.session)
+        from raw.universe_member m
+        join raw.price_bar b on b.symbol = m.symbol and b.known_to is null and b.session between $1 and $2
+            and b.session between m.member_from and coalesce(m.member_to, 'infinity')
+        where m.known_to is null
+        group by 1, 2
+    ) as counted
+    group by symbol, month
+    having sum(expected) > 0
+"""
+
+
 def symbols_between(url: str, start: date, end: date) -> list[str]:
     """Symbols with a current bar, or a stored indicator of a bar since withdrawn, in [start, end]; sorted."""
     with connect(url) as connection:
@@ -273,18 +297,9 @@ def coverage_by_month(url: str, start: date, end: date) -> pd.DataFrame:
     A bar is expected for each session of the exchange inside a membership interval. Many symbols are shown in at most
     60 rows, the least covered first.
     """
-    rows = read_frame(
-        url,
-        "select m.symbol, to_char(s.session, 'YYYY-MM') as month, count(*)::float8 as expected, "
-        "count(b.symbol)::float8 as present from raw.universe_member m "
-        "join raw.trading_session s on s.exchange = m.exchange and s.known_to is null and s.session between $1 and $2 "
-        "and s.session >= m.member_from and (m.member_to is null or s.session <= m.member_to) "
-        "left join (select distinct symbol, session from raw.price_bar where known_to is null "
-        "and session between $1 and $2) b on b.symbol = m.symbol and b.session = s.session "
-        "where m.known_to is null group by 1, 2",
-        (start, end),
-    )
+    rows = read_frame(url, COVERAGE, (start, end))
     rows["share"] = rows["present"] / rows["expected"]
+    rows["month"] = rows["month"].dt.strftime("%Y-%m")
     table = rows.set_index(["symbol", "month"])["share"].unstack("month")  # noqa: PD010 - one value per cell
     return table if len(table) <= 60 else table.loc[table.mean(axis=1).sort_values().index[:60]]
 

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+PIECE_BYTES = 128 * 1024
+"""What fits into the buffer of a socket: one piece is encoded while the server stores the one before."""
+
 
 def to_arrow(table: VersionedTable, frame: pd.DataFrame) -> pa.Table:
     """`frame` as an Arrow table in the types of `table`, keys checked.
@@ -51,3 +54,9 @@ def to_arrow(table: VersionedTable, frame: pd.DataFrame) -> pa.Table:
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             raise SchemaMismatch(f"{table.qualified}.{name} takes {sql_type}: {error}") from error
     return pa.Table.from_arrays(arrays, names=list(table.columns))
+
+
+def in_pieces(rows: pa.Table) -> pa.RecordBatchReader:
+    """`rows` as COPY is to be given them: in pieces of about PIECE_BYTES."""
+    width = max(1, rows.nbytes // max(1, rows.num_rows))
+    return rows.to_reader(max_chunksize=max(16, PIECE_BYTES // width))

@@ -255,7 +255,7 @@ class EmbeddedServer:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
         settings.write_text(
             "# Written by market_assets at each start; put your own settings into postgresql.conf below the include.\n"
-            f"shared_buffers = {max(128, min(1024, memory // 8))}MB\n"
+            f"shared_buffers = {max(128, min(4096, memory // 8))}MB\n"
             f"effective_cache_size = {max(256, memory // 2)}MB\n"
             f"work_mem = {max(16, min(96, memory // 64))}MB\n"
             f"maintenance_work_mem = {max(64, min(512, memory // 16))}MB\n"
@@ -263,7 +263,9 @@ class EmbeddedServer:
             "max_wal_size = 4GB\n"
             "min_wal_size = 512MB\n"
             "checkpoint_timeout = 15min\n"
-            "wal_compression = on\n"
+            "wal_level = minimal\n"  # a table that is filled by the transaction that made it is synced in the place of its log
+            "max_wal_senders = 0\n"
+            "wal_init_zero = off\n"
             "random_page_cost = 1.1\n"
             "jit = off\n",
             encoding="utf-8",

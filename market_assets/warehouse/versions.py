@@ -24,7 +24,7 @@ from psycopg import sql
 
 from market_assets.errors import OutOfOrderKnowledge, WarehouseUnavailable
 from market_assets.warehouse.connection import arrow_cursor, arrow_to_frame, connect, read_frame
-from market_assets.warehouse.rows import to_arrow
+from market_assets.warehouse.rows import in_pieces, to_arrow
 from market_assets.warehouse.tables import FLOAT, VERSION_COLUMNS, VersionedTable
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ANALYZE_ROWS, ANALYZE_SHARE = 1_000, 0.1
-"""A table is analyzed after a transaction that added more rows than this, and more than this share of what it held."""
+"""A table is vacuumed and analyzed after a transaction that added more rows, and more than this share of what it held."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class VersionedWriter:
         """Copy rows into a temporary table; returns its name."""
         stage = f"stage_{self._stages}"
         self._stages += 1
-        self._cursor.adbc_ingest(stage, arrow, mode="create", temporary=True)
+        self._cursor.adbc_ingest(stage, in_pieces(arrow), mode="create", temporary=True)
         return stage
 
     def _is_first(self, table: VersionedTable, arrow: pa.Table, scope: Scope | None) -> bool:
@@ -231,7 +231,7 @@ class VersionedWriter:
         known = pa.repeat(pa.scalar(known_at, pa.timestamp("us", tz="UTC")), rows)
         versions = arrow.append_column("known_from", known).append_column("run_id", pa.repeat(self._run_id, rows))
         if rows:
-            self._cursor.adbc_ingest(table.name, versions, mode="append", db_schema_name=table.schema)
+            self._cursor.adbc_ingest(table.name, in_pieces(versions), mode="append", db_schema_name=table.schema)
         self._note_inserted(table, rows)
         return WriteResult(rows, rows)
 
@@ -301,17 +301,21 @@ def transaction(url: str, run_id: str) -> Iterator[VersionedWriter]:
         outdated = writer.outdated_statistics()
     # The rows are committed: a server that goes away now takes nothing but the statistics with it.
     with suppress(WarehouseUnavailable, psycopg.OperationalError):
-        _analyze(url, outdated)
+        _maintain(url, outdated)
 
 
-def _analyze(url: str, tables: Sequence[VersionedTable]) -> None:
-    """Tell the planner what plans depend on. Nothing is looked up by a measured value, and there are dozens of them."""
+def _maintain(url: str, tables: Sequence[VersionedTable]) -> None:
+    """Let the new rows be read from indexes alone, and tell the planner of them: bulk loads outrun autovacuum.
+
+    Statistics are those of the columns that plans depend on. Nothing is looked up by a measured value, and there are
+    dozens of them.
+    """
     if tables:
         with connect(url, autocommit=True) as connection:
             for table in tables:
                 columns = [name for name, kind in table.columns.items() if kind != FLOAT]
                 connection.execute(
-                    sql.SQL("analyze {} ({})").format(
+                    sql.SQL("vacuum (analyze) {} ({})").format(
                         sql.Identifier(table.schema, table.name),
                         sql.SQL(", ").join(map(sql.Identifier, (*columns, *VERSION_COLUMNS))),
                     )
