@@ -136,9 +136,9 @@ def _sizes(url: str) -> dict[str, Size]:
 
 
 def _maintain(url: str, before: dict[str, Size]) -> None:
-    """Let marts that grew by a tenth be read from their indexes alone; versioned tables are seen to as they are written.
+    """Let marts that grew by a tenth be read from their indexes alone; their statistics are those of the build.
 
-    Their statistics are those of the build.
+    The writer sees to versioned tables itself.
     """
     after = _sizes(url)
     with connect(url, autocommit=True) as connection:

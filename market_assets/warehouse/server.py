@@ -263,7 +263,8 @@ class EmbeddedServer:
             "max_wal_size = 4GB\n"
             "min_wal_size = 512MB\n"
             "checkpoint_timeout = 15min\n"
-            "wal_level = minimal\n"  # a table that is filled by the transaction that made it is synced in the place of its log
+            # A mart that is built whole is synced at the commit and not logged as well. There is no replica to log for.
+            "wal_level = minimal\n"
             "max_wal_senders = 0\n"
             "wal_init_zero = off\n"
             "random_page_cost = 1.1\n"

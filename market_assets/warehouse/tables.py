@@ -46,6 +46,11 @@ class VersionedTable:
         return f"{self.schema}.{self.name}"
 
     @property
+    def first_key(self) -> str:
+        """Name of the first key column: a symbol, an index."""
+        return next(iter(self.key))
+
+    @property
     def columns(self) -> dict[str, str]:
         """Key and value columns with their SQL types."""
         return {**self.key, **self.values}

@@ -6,7 +6,8 @@ transaction and under one advisory lock per table,
     2. closes the current versions of those (a restatement),
     3. closes current versions inside `scope` that were not staged (a withdrawal),
     4. inserts what it kept.
-Rows equal to their current version cost a read and no write. When the table has never seen the symbols (the first key
+Rows equal to their current version cost a read and no write; long writes are remembered by digest, and not even
+compared when they come again (digests.py). When the table has never seen the symbols (the first key
 column) that a write speaks for, its rows are copied straight into it. A crash before the commit leaves nothing.
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ import psycopg
 from psycopg import sql
 
 from market_assets.errors import OutOfOrderKnowledge, WarehouseUnavailable
+from market_assets.warehouse import digests
 from market_assets.warehouse.connection import arrow_cursor, arrow_to_frame, connect, read_frame
 from market_assets.warehouse.rows import in_pieces, to_arrow
 from market_assets.warehouse.tables import FLOAT, VERSION_COLUMNS, VersionedTable
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ANALYZE_ROWS, ANALYZE_SHARE = 1_000, 0.1
-"""A table is vacuumed and analyzed after a transaction that added more rows, and more than this share of what it held."""
+"""A table is vacuumed and analyzed after a transaction that added more rows, and more than this share of all."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ class WriteResult:
     def versions_written(self) -> int:
         """New row versions in the table."""
         return self.added + self.restated
+
+    @property
+    def changed(self) -> bool:
+        """Whether the table holds anything else than before."""
+        return self.versions_written + self.withdrawn > 0
 
     def __add__(self, other: WriteResult) -> WriteResult:
         return WriteResult(*(a + b for a, b in zip(self._values(), other._values(), strict=True)))
@@ -87,6 +94,7 @@ class VersionedWriter:
         self._stages = 0
         self._inserted: Counter[str] = Counter()
         self._tables: dict[str, VersionedTable] = {}
+        self._scalar(digests.MARK)
 
     def write(
         self,
@@ -105,6 +113,7 @@ class VersionedWriter:
             scope: what the frame speaks for completely; None = only for its own keys.
 
         Raises:
+            ValueError: `known_at` has no time zone.
             SchemaMismatch: columns differ, a key is null or stands twice; the message names the first such key.
             OutOfOrderKnowledge: `known_at` is not later than a version it would replace.
         """
@@ -117,6 +126,31 @@ class VersionedWriter:
             raise ValueError("known_at must be timezone-aware")
         else:
             vintage = True
+        if scope is not None and table.first_key not in scope.members:  # it speaks for every value there is
+            result = self._store(table, arrow, known_at, scope, vintage=vintage)
+            if result.changed:
+                digests.forget_all(self._cursor, table)
+            return result
+        blocks = digests.blocks_of(table, arrow, scope)
+        # A vintage may be equal to what was replaced since: its rows need not be current afterwards.
+        known = set() if vintage else digests.unchanged(self._cursor, table, blocks)
+        left = [block for block in blocks if block.value not in known]
+        skipped = sum(block.rows for block in blocks) - sum(block.rows for block in left) if known else 0
+        result = WriteResult(received=skipped, unchanged=skipped)
+        if left or not known:
+            rows, within = _without(known, left, table, arrow, scope) if known else (arrow, scope)
+            written = self._store(table, rows, known_at, within, vintage=vintage)
+            if written.changed:
+                digests.forget(self._cursor, table, left)
+            if not vintage:
+                digests.remember(self._cursor, table, left)
+            result += written
+        return result
+
+    def _store(
+        self, table: VersionedTable, arrow: pa.Table, known_at: datetime, scope: Scope | None, *, vintage: bool
+    ) -> WriteResult:
+        """Write rows of which nothing is known yet; arguments as in `write`."""
         if self._is_first(table, arrow, scope):
             return self._write_first(table, arrow, known_at)
         stage = self._stage(arrow)
@@ -144,11 +178,14 @@ class VersionedWriter:
             frame: as in `write`.
             known_at: aware moment from which they are no longer known; None = now.
         """
+        rows = to_arrow(table, frame)
         self.lock(table)
-        stage = self._stage(to_arrow(table, frame))
+        stage = self._stage(rows)
         equal = f"{_same_key(table)} and not ({_values_differ(table)}) and c.known_from < $1"
         closed = self._close(table, known_at or self._scalar("select clock_timestamp()"), equal, f"from {stage} s")
         self._execute(f"drop table {stage}")
+        if closed:
+            digests.forget(self._cursor, table, digests.blocks_of(table, rows, None))
         return closed
 
     def append(self, table: str, frame: pd.DataFrame, casts: Mapping[str, str]) -> None:
@@ -210,7 +247,7 @@ class VersionedWriter:
 
         Asked of the values of the first key column; a scope that does not name them speaks for all there are.
         """
-        first, *_ = table.key
+        first = table.first_key
         if scope is not None and first not in scope.members:
             return False
         order = ", ".join(f"c.{_quoted(name)}" for name in (*table.key, "known_to"))
@@ -359,6 +396,20 @@ def as_of(
         f"{f'and ({where})' if where else ''} order by {key}",
         (moment, *parameters),
     )
+
+
+def _without(
+    known: set[str], left: Sequence[digests.Block], table: VersionedTable, rows: pa.Table, scope: Scope | None
+) -> tuple[pa.Table, Scope | None]:
+    """The rows of the blocks that are left, and the scope without the values that are known."""
+    import pyarrow as pa
+
+    first = table.first_key
+    kept = pa.concat_tables([rows.slice(0, 0), *(rows.slice(block.start, block.rows) for block in left)])
+    if scope is None:
+        return kept, None
+    members = [value for value in scope.members[first] if value not in known]
+    return kept, replace(scope, members={**scope.members, first: members})
 
 
 def _array(values: Sequence[str]) -> str:
