@@ -121,8 +121,12 @@ class ExchangeCalendar:
         local_day = pd.Timestamp(now).tz_convert(self.timezone).tz_localize(None).normalize()
         if local_day > self.last_day:
             raise InputError(self._unknown(local_day))
-        closed = int(self.schedule["closes_at"].searchsorted(pd.Timestamp(now) - settle, side="right"))
+        closed = int(self._closes.searchsorted(pd.Timestamp(now) - settle, side="right"))
         return cast("pd.Timestamp", self.schedule.index[closed - 1]) if closed else None
+
+    @cached_property
+    def _closes(self) -> pd.DatetimeIndex:
+        return pd.DatetimeIndex(self.schedule["closes_at"])
 
     @cached_property
     def regular_weekdays(self) -> frozenset[int]:
