@@ -47,6 +47,79 @@ def test_a_kept_stretch_is_the_stretch_that_was_answered(rows: int) -> None:
     assert (kept.facts["symbol"], kept.facts["longName"]) == ("IBM", None)
 
 
+# A kept stretch and the answer that continues it ----------------------------------------------------------------------
+
+
+def walked(first: int, last: int, scale: float = 1.0, events: tuple[Event, ...] = ()) -> Series:
+    """Bars that differ from day to day, adjusted closes on a scale."""
+    at = np.arange(first, last, dtype=float)
+    bars = np.column_stack([50 + at, 52 + at, 49 + at, 51 + at, 1000 + at])
+    return Series(SESSIONS[first:last], bars, events, FACTS, (51 + at) * scale)
+
+
+SINCE = SESSIONS[60].astype(object)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.97])
+def test_a_kept_stretch_goes_on_with_a_newer_answer_on_the_scale_of_that(scale: float) -> None:
+    old, new = Event(SESSIONS[10], "cash_dividend", 1.0), Event(SESSIONS[90], "cash_dividend", 1.5)
+    shown = Event(SESSIONS[65], "cash_dividend", 1.2)
+    joined = walked(0, 70, 1.0, (old, shown)).continued(walked(60, 100, scale, (shown, new)), SINCE)
+    assert joined is not None
+    whole = walked(0, 100, scale)
+    np.testing.assert_array_equal(joined.days, whole.days)
+    np.testing.assert_array_equal(joined.bars, whole.bars)
+    np.testing.assert_allclose(joined.adjusted, whole.adjusted, rtol=1e-12)
+    assert joined.events == (old, shown, new)
+
+
+def test_rounded_adjusted_closes_are_on_one_scale() -> None:
+    newer = walked(60, 100, 0.97)
+    rounded = Series(newer.days, newer.bars, (), FACTS, newer.adjusted.astype(np.float32).astype(float))
+    assert walked(0, 70).continued(rounded, SINCE) is not None
+
+
+def restated(part: Series, at: int) -> Series:
+    bars = part.bars.copy()
+    bars[at, 3] += 0.01
+    return Series(part.days, bars, part.events, part.facts, part.adjusted)
+
+
+def bent(part: Series) -> Series:
+    """Adjusted closes as after a dividend in the middle of what is shown again."""
+    adjusted = part.adjusted.copy()
+    adjusted[:5] *= 0.98
+    return Series(part.days, part.bars, part.events, part.facts, adjusted)
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        restated(walked(60, 100), 3),
+        walked(61, 100),
+        walked(60, 100, events=(Event(SESSIONS[64], "cash_dividend", 1.0),)),
+        bent(walked(60, 100)),
+        Series.empty(),
+    ],
+    ids=["a bar was restated", "a bar is gone", "an event is new", "adjusted otherwise", "nothing"],
+)
+def test_a_newer_answer_that_says_something_else_of_the_same_days_is_no_continuation(newer: Series) -> None:
+    assert walked(0, 70).continued(newer, SINCE) is None
+
+
+def test_what_comes_after_the_kept_days_may_be_anything() -> None:
+    assert walked(0, 70).continued(restated(walked(60, 100), 20), SINCE) is not None
+
+
+def test_the_part_until_a_day_has_nothing_later() -> None:
+    events = (Event(SESSIONS[3], "cash_dividend", 1.0), Event(SESSIONS[30], "split", 2.0))
+    part = walked(0, 100, events=events).until(SESSIONS[9].astype(object))
+    assert (len(part.days), part.bars.shape, len(part.adjusted), part.events) == (10, (10, 5), 10, events[:1])
+
+
+# Whole answers --------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("ends", [(0, 100), (4, 100), (0, 96), (4, 96)])
 def test_a_whole_answer_and_a_late_bar_or_two_are_believed(evidence: Evidence, ends: tuple[int, int]) -> None:
     evidence.require_whole(series(*ends), SESSIONS)
