@@ -1,7 +1,7 @@
 """Versioned writes of bars, beside a bare binary COPY of the same rows.
 
 The floor copies into a table with the same columns and one primary key, and nothing else: no staging, no comparison, no
-history. The second figure is what a refresh costs that brings nothing new.
+history. The second figure is what the same rows cost when they come again.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _figures(rows: int, first: Spread, again: Spread, floor: Spread, indexed: Sp
         ),
         Figure(
             name="writes.nothing_new",
-            what=f"the same {rows} bars again: every row is read and compared, none written",
+            what=f"the same {rows} bars again, none written",
             unit="s per million rows",
             ours=again.scaled(per_million),
             floor=Beside("the first write of them", first.scaled(per_million)),
