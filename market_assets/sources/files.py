@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,7 +106,10 @@ class FilesSource(PriceSource):
             yield FetchResult(origin=self.name)
 
     def _fetch_symbols(self, request: FetchRequest) -> FetchResult:
+        import pyarrow.compute as pc
+
         tables: list[pa.Table] = []
+        first_sessions: dict[str, pd.Timestamp] = {}
         failures: dict[str, SymbolFailure] = {}
         files_read = 0
         for symbol in request.names:
@@ -117,10 +120,15 @@ class FilesSource(PriceSource):
                 continue
             files_read += 1
             try:
-                tables.append(self._read_symbol(symbol, path))
+                table = self._read_symbol(symbol, path)
             except InputError as error:
                 failures[symbol] = SymbolFailure.from_error(symbol, error)
-        return self._result(tables, request, failures, files_read, origin=self.name)
+                continue
+            if len(table):
+                # A file holds the whole history: a day's request does not make a frame of it.
+                first_sessions[symbol] = pd.Timestamp(pc.min(table.column("session")).as_py())
+                tables.append(table.filter(_between(table.column("session"), request.start, request.end)))
+        return self._result(tables, request, failures, files_read, origin=self.name, first_sessions=first_sessions)
 
     def _fetch_dates(self, request: FetchRequest) -> FetchResult:
         tables: list[pa.Table] = []
@@ -201,19 +209,21 @@ class FilesSource(PriceSource):
         requests_made: int,
         origin: str,
         day: dt.date | None = None,
+        first_sessions: Mapping[str, pd.Timestamp] | None = None,
     ) -> FetchResult:
         start, end = pd.Timestamp(request.start), pd.Timestamp(request.end)
         rows = self._rows(tables, failures)
         bars = rows[list(BAR_COLUMNS)]
         adjusted = rows if "adjusted_close" in rows else ADJUSTED_CLOSES.empty()
-        held = set(bars["symbol"].unique())
+        # A file per symbol says when it was listed; files of some dates do not.
+        held = set(bars["symbol"].unique()) if first_sessions is None else set(first_sessions)
         symbols = [symbol for symbol in request.names if symbol in held]
         knowledge = self._options.knowledge
         return FetchResult(
             bars=bars[bars["session"].between(start, end)],
             adjusted_closes=adjusted.loc[adjusted["session"].between(start, end), list(ADJUSTED_CLOSE_COLUMNS)],
             actions=self._actions_of(symbols, start, end),
-            securities=self._securities_of(symbols, request, bars),
+            securities=self._securities_of(symbols, request, first_sessions or {}),
             shares=self._shares_of(symbols, start, end),
             failures=tuple(failures[symbol] for symbol in request.names if symbol in failures),
             requests_made=requests_made,
@@ -246,17 +256,17 @@ class FilesSource(PriceSource):
         following = table.groupby("symbol")["effective_date"].shift(-1)
         return table[~(following <= start)]
 
-    def _securities_of(self, symbols: list[str], request: FetchRequest, bars: pd.DataFrame) -> pd.DataFrame:
+    def _securities_of(
+        self, symbols: list[str], request: FetchRequest, first_sessions: Mapping[str, pd.Timestamp]
+    ) -> pd.DataFrame:
         exchange = {ref.symbol: ref.exchange for ref in request.symbols}
-        # A file per symbol holds its whole history; files of some dates do not say when a symbol was listed.
-        first = bars.iloc[: 0 if self._options.by_date else None].groupby("symbol")["session"].min()
         frame = SECURITIES.empty().reindex(range(len(symbols)))
         return frame.assign(
             symbol=symbols,
             exchange=[exchange[symbol] for symbol in symbols],
             name=symbols,
             currency=self._options.currency,
-            first_session=first.reindex(symbols).to_numpy(),
+            first_session=[first_sessions.get(symbol, pd.NaT) for symbol in symbols],
             source=self.name,
         )
 
@@ -316,3 +326,11 @@ class FilesSource(PriceSource):
 
 def _symbols(table: pa.Table) -> set[str]:
     return set(table.column("symbol").unique().to_pylist())
+
+
+def _between(sessions: pa.ChunkedArray, start: dt.date, end: dt.date) -> pa.ChunkedArray:
+    """Which of `sessions` (midnights) lie in [start, end]."""
+    import pyarrow.compute as pc
+
+    first, last = (dt.datetime.combine(day, dt.time()) for day in (start, end))
+    return pc.and_(pc.greater_equal(sessions, first), pc.less_equal(sessions, last))
