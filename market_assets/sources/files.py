@@ -266,7 +266,7 @@ class FilesSource(PriceSource):
             exchange=[exchange[symbol] for symbol in symbols],
             name=symbols,
             currency=self._options.currency,
-            first_session=[first_sessions.get(symbol, pd.NaT) for symbol in symbols],
+            first_session=pd.Series(dict(first_sessions), dtype="datetime64[us]").reindex(symbols).to_numpy(),
             source=self.name,
         )
 
