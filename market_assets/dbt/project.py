@@ -130,7 +130,7 @@ def invoke(
     try:
         with _environment({**connection_environment(url), **_quiet()}):
             result = dbtRunner(manifest=_parsed(), callbacks=[on_event] if on_event else []).invoke(
-                ["--quiet", "--log-level", "none", *arguments, *folders(target)]
+                ["--quiet", "--log-level", "none", "--no-write-json", *arguments, *folders(target)]
             )
     finally:
         shutil.rmtree(target, ignore_errors=True)
