@@ -39,6 +39,12 @@ def warm_up_for(context: AssetExecutionContext, platform: Platform) -> None:
     warm_up([*(CHECKS if checks else ()), *(MARTS if "marts" in steps else ())])
 
 
+def warm_up_marts(context: AssetExecutionContext) -> None:
+    """Start importing dbt, when the run builds marts later: this step waits for the database."""
+    if "marts" in context.job_def.graph.node_names():
+        warm_up(MARTS)
+
+
 def warm_up(modules: Sequence[str]) -> threading.Thread:
     """Start importing `modules` in order, in a thread that does not keep the process alive.
 

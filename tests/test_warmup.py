@@ -46,6 +46,12 @@ def test_a_run_that_only_computes_is_not_disturbed(asked):
     assert asked == []
 
 
+@pytest.mark.parametrize(("steps", "modules"), [(("indices", "marts"), [warmup.MARTS]), (("indices",), [])])
+def test_a_step_that_waits_for_the_database_imports_dbt_for_the_marts(asked, steps, modules):
+    warmup.warm_up_marts(context(*steps))
+    assert asked == modules
+
+
 def test_a_module_that_is_missing_is_left_to_the_step_that_needs_it(caplog):
     with caplog.at_level(logging.ERROR):
         warmup.warm_up(["no_such_module", "json"]).join(60)

@@ -32,6 +32,7 @@ from market_assets.warehouse.tables import (
     REBALANCE,
     REBALANCE_TARGET,
 )
+from market_assets.warmup import warm_up_marts
 
 INDEX_VALUES, INDEX_CONSTITUENTS = "index_values", "index_constituents"
 INPUTS = ["raw_prices", "corporate_actions", "securities", "int_golden_bar", "int_golden_action"]
@@ -80,6 +81,7 @@ def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationC
     def index_assets(
         context: AssetExecutionContext, platform: ResourceParam[Platform]
     ) -> Iterator[MaterializeResult[Any]]:
+        warm_up_marts(context)
         with classified_errors(context):
             for table, asset in ((INDEX_VALUE, INDEX_VALUES), (INDEX_CONSTITUENT, INDEX_CONSTITUENTS)):
                 verify_lineage(platform.warehouse_url, table, index_lineage(asset))
