@@ -30,9 +30,6 @@ COLUMNS: Final = {"Open": "open", "High": "high", "Low": "low", "Close": "close"
 MISSING_AT_AN_END: Final = 5
 """So many sessions missing at an end of a range look like an answer that was cut off; fewer may just be late."""
 
-SAME_SCALE: Final = 1e-5
-"""Relative difference of two ratios of adjusted closes that rounding explains: Yahoo's have seven digits."""
-
 QUARTER: Final = dt.timedelta(days=100)
 SOME_DAYS: Final = dt.timedelta(days=14)
 
@@ -81,55 +78,6 @@ class Series:
         bars, adjusted = values[: rows * len(COLUMNS)].reshape(rows, len(COLUMNS)), values[rows * len(COLUMNS) :]
         events = tuple(Event(np.datetime64(day), kind, value) for day, kind, value in header["events"])
         return cls(days, bars, events, header["facts"], adjusted)
-
-    def until(self, last: dt.date) -> Series:
-        """What it says of the days up to `last`."""
-        early = self.days <= np.datetime64(last)
-        events = tuple(event for event in self.events if event.day <= np.datetime64(last))
-        return Series(self.days[early], self.bars[early], events, self.facts, self.adjusted[early])
-
-    def continued(self, later: Series, since: dt.date) -> Series | None:
-        """This stretch and the one that continues it.
-
-        Args:
-            later: a newer answer, from `since` on. Of the last days of this stretch it has to say the same.
-            since: a day of this stretch.
-
-        Returns:
-            Both in one, with adjusted closes on the scale of `later`; None when they disagree.
-        """
-        if not len(self.days):
-            return None
-        start, end = np.datetime64(since), self.days[-1]
-        mine, theirs = self.days >= start, later.days <= end
-        if not np.array_equal(self.days[mine], later.days[theirs]) or not np.array_equal(
-            self.bars[mine], later.bars[theirs], equal_nan=True
-        ):
-            return None
-        if [event for event in self.events if event.day >= start] != [e for e in later.events if e.day <= end]:
-            return None
-        scale = _scale(self.adjusted[mine], later.adjusted[theirs])
-        if scale is None:
-            return None
-        return Series(
-            np.concatenate([self.days[~mine], later.days]),
-            np.concatenate([self.bars[~mine], later.bars]),
-            tuple(event for event in self.events if event.day < start) + later.events,
-            later.facts,
-            np.concatenate([self.adjusted[~mine] * scale, later.adjusted]),
-        )
-
-
-def _scale(before: npt.NDArray[np.float64], now: npt.NDArray[np.float64]) -> float | None:
-    """What adjusted closes of the same days have been multiplied by since; None when that differs from day to day."""
-    shown = np.isfinite(before)
-    if not np.array_equal(shown, np.isfinite(now)) or not (before[shown] > 0).all():
-        return None
-    if np.array_equal(before[shown], now[shown]):
-        return 1.0
-    ratio = now[shown] / before[shown]
-    scale = float(np.median(ratio))
-    return scale if np.allclose(ratio, scale, rtol=SAME_SCALE, atol=0) else None
 
 
 def cut(history: History, first: dt.date, last: dt.date) -> Series:

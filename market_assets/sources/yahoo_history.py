@@ -12,16 +12,11 @@ splits of the newer ones.
 A stretch of closed history is kept under the splits that were in it: after a new split it is a different question. What
 tells the latest splits is kept too, and read only if all the rest is: bars and splits are always of one moment. The
 adjusted closes of a kept stretch may be of an earlier moment than those of the next: they are not compared across it.
-
-Of a stretch that reaches to the present, what lies before the last settled month is kept as well. When it is asked for
-again, a small question about the time since tells the splits and shows a few of the kept sessions once more; where they
-are as they were kept, the kept part is joined to it, its adjusted closes brought to the scale of the new ones.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,7 +25,7 @@ import pandas as pd
 
 from market_assets.errors import AnswerCutOff, SourceUnavailable, TimedOut
 from market_assets.fetching.cache import cache_key
-from market_assets.fetching.ranges import Window, first_of, walk
+from market_assets.fetching.ranges import Window, walk
 from market_assets.sources.adjusted_closes import without_joints
 from market_assets.sources.options import SourceContext
 from market_assets.sources.yahoo_chart import Event, History
@@ -38,7 +33,6 @@ from market_assets.sources.yahoo_client import CHART_PATH, YahooClient
 from market_assets.sources.yahoo_evidence import (
     QUARTER,
     SOME_DAYS,
-    Days,
     Evidence,
     Series,
     cut,
@@ -48,12 +42,6 @@ from market_assets.sources.yahoo_evidence import (
 
 FORM: Final = "series with adjusted closes"
 """What a kept stretch holds: part of its key, so that a file of another form is another question."""
-
-NOTED: Final = "settled part is kept"
-"""Says, whatever the splits since, that the settled part of a stretch was kept."""
-
-SHOWN_AGAIN: Final = 10
-"""Kept sessions that are asked for again before the stretch they end is believed."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +117,7 @@ class _Walk:
 
     def series(self) -> Series:
         """The whole answer."""
-        renewed, left = self._renewed()
-        pieces = [*walk(self._dates[:left], self._stretch, self._window)[::-1], *renewed]
+        pieces = walk(self._dates, self._stretch, self._window)[::-1]
         return Series(
             np.concatenate([piece.days for piece in pieces]),
             np.concatenate([piece.bars for piece in pieces]),
@@ -139,92 +126,34 @@ class _Walk:
             without_joints([(piece.days, piece.adjusted) for piece in pieces]),
         )
 
-    def _renewed(self) -> tuple[list[Series], int]:
-        """The newest stretch, made of what was kept of it and a small question about the time since.
-
-        Returns:
-            The stretch, or nothing when it has to be asked for whole; and how many of the sessions are before it.
-        """
-        position = first_of(self._dates, len(self._dates), self._window.days)
-        first, settled = self._dates[position], self._settled(position)
-        if not self._live or settled is None or not self._reaches_to_present(first):
-            return [], len(self._dates)
-        if self._kept(self._key(settled, start=first, form=NOTED)) is None:
-            return [], len(self._dates)
-        again = self._dates[bisect_right(self._dates, settled) - SHOWN_AGAIN]
-        try:
-            recent = self._from_yahoo(again, self._dates[-1], None)
-        except (TimedOut, AnswerCutOff):
-            return [], len(self._dates)  # the walk knows what to do about them
-        key = (
-            self._key(settled, _splits_since(settled, recent), start=first, end=settled, form=FORM) if recent else None
-        )
-        kept = self._kept(key)
-        joined = Series.unpacked(kept).continued(recent, again) if kept and recent else None
-        if joined is None:
-            return [], len(self._dates)
-        self._pass(joined, first)
-        return [self._evidence.noted(joined, self._days[position:])], position
-
-    def _settled(self, position: int) -> dt.date | None:
-        """Last of the sessions before a month whose answers may be kept; None when there are too few of them."""
-        month = self._dates[-1].replace(day=1)
-        while (end := bisect_left(self._dates, month)) > position + SHOWN_AGAIN:
-            if self._context.keeps(self._question.exchange, self._dates[end - 1]):
-                return self._dates[end - 1]
-            month = (month - dt.timedelta(days=1)).replace(day=1)
-        return None
-
-    def _reaches_to_present(self, first: dt.date) -> bool:
-        """Whether one question can reach from `first` to now."""
-        return (self._context.now().date() - first).days < self._window.days
-
-    def _pass(self, series: Series, first: dt.date) -> None:
-        """Note the splits of a stretch that begins on `first`; the next one ends before it."""
-        self._later = (*(event for event in series.events if event.kind == "split"), *(self._later or ()))
-        self._upto = first - dt.timedelta(days=1)
-
     def _stretch(self, first: dt.date, last: dt.date) -> Series:
         """The answer for the sessions from `first` to `last`, and for the days between them and the newer stretch."""
         newest = last == self._dates[-1]
         if not newest and self._evidence.unlisted(last):
             return Series.empty()
-        to_present = newest and self._reaches_to_present(first)
+        to_present = newest and (self._context.now().date() - first).days < self._window.days
         if newest and not to_present and self._later is None:
             self._later = self._splits_after(last)
         series = self._asked(first, to_present=to_present)
-        self._pass(series, first)
+        self._later = (*(event for event in series.events if event.kind == "split"), *(self._later or ()))
+        self._upto = first - dt.timedelta(days=1)
         return series
 
     def _asked(self, first: dt.date, *, to_present: bool) -> Series:
         """One stretch, from the cache or from Yahoo."""
-        upto = self._upto
+        question, upto = self._question, self._upto
         end = None if to_present else upto
+        sessions = self._days[(self._days >= np.datetime64(first)) & (self._days <= np.datetime64(upto))]
         key = self._key(upto, start=first, end="now" if to_present else upto, form=FORM)
         # What tells the latest splits is read only in a pass that reads everything.
         kept = self._kept(key) if not (to_present and self._live) else None
         if kept is not None:
-            return self._evidence.noted(Series.unpacked(kept), self._between(first, upto))
-        series = self._from_yahoo(first, upto, end)
-        if series is not None:
-            self._keep(key, series.packed())
-            if to_present:
-                self._keep_settled(first, series)
-        return self._evidence.noted(series or Series.empty(), self._between(first, upto))
-
-    def _between(self, first: dt.date, last: dt.date) -> Days:
-        """The sessions from `first` to `last`."""
-        return self._days[(self._days >= np.datetime64(first)) & (self._days <= np.datetime64(last))]
-
-    def _from_yahoo(self, first: dt.date, upto: dt.date, end: dt.date | None) -> Series | None:
-        """Ask for the days from `first` to `upto`, up to `end` (None = now); None: it is believed to have none."""
-        question = self._question
-        sessions = self._between(first, upto)
+            return self._evidence.noted(Series.unpacked(kept), sessions)
 
         def ask() -> Series:
             history = self._client.history(question.symbol, question.zone, first, end)
             require_same_security(question.symbol, question.zone, history.metadata)
-            if end is None:
+            if to_present:
                 require_recent(question.symbol, history, SOME_DAYS)
             series = cut(history, first, upto)
             self._evidence.require_whole(series, sessions)
@@ -232,19 +161,13 @@ class _Walk:
 
         try:
             what = f"Yahoo: {question.symbol} {first} to {upto}"
-            return self._context.guard.call(what, ask, splittable=len(sessions) > 1)
+            series = self._context.guard.call(what, ask, splittable=len(sessions) > 1)
         except SourceUnavailable as error:
             if not self._evidence.explains(error):
                 raise
-            return None
-
-    def _keep_settled(self, first: dt.date, series: Series) -> None:
-        """Keep what an answer that reaches to the present says of the time before the last settled month."""
-        settled = self._settled(bisect_left(self._dates, first))
-        if settled is not None and series.facts:
-            key = self._key(settled, _splits_since(settled, series), start=first, end=settled, form=FORM)
-            self._keep(key, series.until(settled).packed())
-            self._keep(self._key(settled, start=first, form=NOTED), NOTED.encode())
+            return self._evidence.noted(Series.empty(), sessions)
+        self._keep(key, series.packed())
+        return self._evidence.noted(series, sessions)
 
     def _splits_after(self, last: dt.date) -> tuple[Event, ...]:
         """Splits after `last`, to the present."""
@@ -269,12 +192,11 @@ class _Walk:
             self._keep(key, history.body)
         return tuple(event for event in history.events if event.kind == "split" and event.day >= np.datetime64(start))
 
-    def _key(self, last: dt.date, later: tuple[Event, ...] | None = None, **asked: object) -> str | None:
-        """Key of a stretch that ends on `last`, None when it is not kept; `later` are the splits after it, if known."""
+    def _key(self, last: dt.date, **asked: object) -> str | None:
+        """Key of a stretch that ends on `last`, None when it is not kept."""
         if not self._context.keeps(self._question.exchange, last):
             return None
-        splits = sorted((self._later if later is None else later) or ())
-        return cache_key(self._source, CHART_PATH + self._question.symbol, asked, repr(splits))
+        return cache_key(self._source, CHART_PATH + self._question.symbol, asked, repr(sorted(self._later or ())))
 
     def _kept(self, key: str | None) -> bytes | None:
         """The body under `key`.
@@ -290,8 +212,3 @@ class _Walk:
     def _keep(self, key: str | None, body: bytes) -> None:
         if key is not None and self._context.cache is not None:
             self._context.cache.write(key, body)
-
-
-def _splits_since(day: dt.date, series: Series) -> tuple[Event, ...]:
-    """Splits of `series` after `day`."""
-    return tuple(event for event in series.events if event.kind == "split" and event.day > np.datetime64(day))

@@ -423,95 +423,6 @@ def test_older_ranges_of_a_request_up_to_now_come_from_the_cache(
     assert server.asked == {"AAPL": 1, "IBM": 1}
 
 
-class Asked:
-    """The first day of each chart request of a server."""
-
-    def __init__(self, server: YahooServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.since: list[dt.date] = []
-        answer = server.chart
-
-        def chart(symbol: str, query: dict[str, list[str]], fault: str = "") -> tuple[int, Any]:
-            self.since.append(dt.datetime.fromtimestamp(int(query["period1"][0]), dt.UTC).date())
-            return answer(symbol, query, fault)
-
-        monkeypatch.setattr(server, "chart", chart)
-
-
-@pytest.fixture
-def asked(server: YahooServer, monkeypatch: pytest.MonkeyPatch) -> list[dt.date]:
-    return Asked(server, monkeypatch).since
-
-
-WHOLE, UNSETTLED = dt.date(2009, 1, 2), dt.date(2013, 1, 17)
-"""Where the question for the whole stretch begins, and the one for what is not settled: ten sessions of January and all
-later ones."""
-
-
-def newest(server: YahooServer, folder: Path) -> FetchResult:
-    """Five years up to now: one stretch, one request when nothing is kept."""
-    return yahoo(server, cache=HttpCache(folder)).fetch(FetchRequest((IBM,), WHOLE, LAST))
-
-
-def test_of_a_stretch_up_to_now_only_what_is_not_settled_is_asked_for_again(
-    server: YahooServer, traded: FetchResult, tmp_path: Path, asked: list[dt.date]
-) -> None:
-    once = newest(server, tmp_path)
-    again = newest(server, tmp_path)
-    pd.testing.assert_frame_equal(again.bars, once.bars)
-    pd.testing.assert_frame_equal(again.actions, once.actions)
-    pd.testing.assert_frame_equal(again.adjusted_closes, once.adjusted_closes)
-    assert asked == [WHOLE, UNSETTLED]
-
-
-def test_what_was_kept_of_a_stretch_is_not_believed_when_its_end_was_corrected(
-    server: YahooServer, tmp_path: Path, asked: list[dt.date]
-) -> None:
-    newest(server, tmp_path)
-    bars = server.listings["IBM"].bars.copy()
-    corrected = bars["session"] == "2013-01-25"
-    bars.loc[corrected, "close"] += 0.25
-    server.listings["IBM"].bars = bars
-    answer = newest(server, tmp_path).bars
-    assert answer.loc[answer["session"] == "2013-01-25", "close"].item() == pytest.approx(
-        bars.loc[corrected, "close"].item()
-    )
-    assert asked == [WHOLE, UNSETTLED, WHOLE]
-
-
-def test_a_split_since_makes_the_kept_part_of_a_stretch_another_question(
-    server: YahooServer, traded: FetchResult, tmp_path: Path, asked: list[dt.date]
-) -> None:
-    newest(server, tmp_path)
-    split_tomorrow(server, 4.0)
-    require_what_was_traded(newest(server, tmp_path), traded, WHOLE, LAST)
-    assert asked == [WHOLE, UNSETTLED, WHOLE]
-
-
-def test_a_dividend_since_brings_the_kept_adjusted_closes_to_its_scale(
-    server: YahooServer, tmp_path: Path, asked: list[dt.date]
-) -> None:
-    newest(server, tmp_path / "kept")
-    row = {"symbol": ["IBM"], "ex_date": pd.to_datetime(["2013-02-26"]), "kind": "cash_dividend", "source": "x"}
-    paid = ACTIONS.conform(pd.DataFrame(row).assign(value=2.0, currency="USD", detail=None), "test")
-    listing = server.listings["IBM"]
-    listing.actions = ACTIONS.conform(pd.concat([listing.actions, paid]), "test")
-    renewed = newest(server, tmp_path / "kept")
-    pd.testing.assert_frame_equal(
-        renewed.adjusted_closes, newest(server, tmp_path / "empty").adjusted_closes, check_exact=False, rtol=1e-6
-    )
-    assert asked == [WHOLE, UNSETTLED, WHOLE], "the last one filled the empty cache"
-
-
-@pytest.mark.parametrize("fault", ["slow", "truncated_json", "cut_body", "partial", "empty"])
-def test_a_fault_in_the_small_question_is_survived(
-    server: YahooServer, traded: FetchResult, tmp_path: Path, fault: str
-) -> None:
-    newest(server, tmp_path)
-    server.delay = SLOW
-    server.inject(fault, times=1)
-    require_what_was_traded(newest(server, tmp_path), traded, WHOLE, LAST)
-
-
 def split_tomorrow(server: YahooServer, ratio: float) -> None:
     """IBM splits on 2013-03-01: Yahoo divides its whole history."""
     row = {"symbol": ["IBM"], "ex_date": pd.to_datetime(["2013-03-01"]), "kind": "split", "source": "x"}
@@ -541,7 +452,7 @@ def test_what_is_left_of_a_cache_is_not_mixed_with_what_is_new(
     yahoo(server, cache=HttpCache(full), window=WINDOW).fetch(request)
     split_tomorrow(server, 4.0)
     kept = sorted(full.rglob("*.answer"))
-    assert len(kept) == (5 if days == TO_PRESENT else 3)
+    assert len(kept) == 3
     for number, gone in enumerate(kept):
         folder = tmp_path / f"copy {number}"
         shutil.copytree(full, folder)
