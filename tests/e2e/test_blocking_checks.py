@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from market_assets.cli import app
 
-pytestmark = pytest.mark.xdist_group("vendor")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("vendor")]
 
 COPIED, BEFORE = "2024-03-06", "2024-03-05"
 PRICES_AND_VOLUME = ["open", "high", "low", "close", "volume"]

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from market_assets.cli import app
 from market_assets.warehouse.connection import connect
 
-pytestmark = pytest.mark.xdist_group("vendor")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("vendor")]
 
 DEADLINE_SECONDS = 300
 

@@ -17,7 +17,7 @@ from vendor_folder import configured_vendor
 from market_assets.warehouse.connection import connect
 from market_assets.warehouse.server import EmbeddedServer
 
-pytestmark = pytest.mark.xdist_group("other_server")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("other_server")]
 
 SECRETS = {PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD)}
 
