@@ -135,7 +135,7 @@ class VersionedWriter:
         # A vintage may be equal to what was replaced since: its rows need not be current afterwards.
         known = set() if vintage else digests.unchanged(self._cursor, table, blocks)
         left = [block for block in blocks if block.value not in known]
-        skipped = sum(block.rows for block in blocks) - sum(block.rows for block in left) if known else 0
+        skipped = sum(block.rows for block in blocks if block.value in known)
         result = WriteResult(received=skipped, unchanged=skipped)
         if left or not known:
             rows, within = _without(known, left, table, arrow, scope) if known else (arrow, scope)
