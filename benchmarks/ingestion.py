@@ -18,6 +18,7 @@ from functools import cache, partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pandas as pd
 import yaml
@@ -39,7 +40,12 @@ NO_LIMITS = {"requests_per_second": 1000, "burst": 1000}
 def run(scale: Scale) -> list[Figure]:
     """Ask for all symbols with and without the platform, load them, and load them again."""
     symbols = scale.of(SYMBOLS, least=6)
-    with temporary_folder() as folder, vendor(symbols) as stand_in, temporary_server(folder) as server:
+    with (
+        temporary_folder() as folder,
+        vendor(symbols) as stand_in,
+        temporary_server(folder) as server,
+        patch.dict(os.environ),
+    ):
         names = stand_in.names()
         (source,) = _platform(folder / "fetch", stand_in, cache=False).sources()
         alone = _Alone(stand_in.url)

@@ -35,6 +35,9 @@ from market_assets.warehouse.tables import (
 from market_assets.warmup import warm_up_marts
 
 INDEX_VALUES, INDEX_CONSTITUENTS = "index_values", "index_constituents"
+LONG_RANGE_DAYS = 365
+"""A longer range keeps the database busy for so long that something else can be done beside it."""
+
 INPUTS = ["raw_prices", "corporate_actions", "securities", "int_golden_bar", "int_golden_action"]
 
 
@@ -81,11 +84,13 @@ def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationC
     def index_assets(
         context: AssetExecutionContext, platform: ResourceParam[Platform]
     ) -> Iterator[MaterializeResult[Any]]:
-        warm_up_marts(context)
+        start, end = run_range(context)
+        if (end - start).days > LONG_RANGE_DAYS:
+            warm_up_marts(context)
         with classified_errors(context):
             for table, asset in ((INDEX_VALUE, INDEX_VALUES), (INDEX_CONSTITUENT, INDEX_CONSTITUENTS)):
                 verify_lineage(platform.warehouse_url, table, index_lineage(asset))
-            report = calculate_indices(platform, *run_range(context), run_id=context.run.run_id)
+            report = calculate_indices(platform, start, end, run_id=context.run.run_id)
         for index_id, what in report.frozen.items():
             context.log.warning(f"index {index_id}: frozen levels stay although a recalculation departs from {what}")
         yield partitioned_result(

@@ -26,7 +26,9 @@ for symbol, frame in bars.items():
     own = sessions[(sessions >= frame.index[0]) & (sessions <= frame.index[-1])]
     filled = frame.reindex(own).ffill().bfill()[["open", "high", "low", "close", "volume"]]
     if len(filled):
-        filled.assign(dividend=0.0, split=1.0).to_csv(daily / f"{symbol}.csv", index_label="date")
+        # It takes what follows the first dot of a file's name for its ending.
+        name = symbol.replace(".", "-")
+        filled.assign(dividend=0.0, split=1.0).to_csv(daily / f"{name}.csv", index_label="date")
 
 register("bench", csvdir.csvdir_equities(["daily"], work), calendar_name="XNYS", start_session=first, end_session=last)
 started = time.perf_counter()
