@@ -67,7 +67,7 @@ bench: install ## measure, into benchmarks/results.json and the tables of README
 	$(BIN)/python -m benchmarks; missed=$$?; $(BIN)/python -m benchmarks.tables; exit $$missed
 
 bench-growth: install ## the same for markets of up to 8,000 symbols and 40 years: takes half an hour and 40 GB
-	$(BIN)/python -m benchmarks --only growth; missed=$$?; $(BIN)/python -m benchmarks.tables; exit $$missed
+	$(BIN)/python -m benchmarks --only growth --only growth_wide; missed=$$?; $(BIN)/python -m benchmarks.tables; exit $$missed
 
 bench-lock: install ## resolve the packages that benchmarks/peers compares with, with hashes
 	for peer in zipline arcticdb pandas_ta plain_dagster; do $(BIN)/uv pip compile --quiet --generate-hashes \

@@ -19,6 +19,7 @@
     ui.py           pages of the Dagster UI in a headless Chromium
     peers/          other packages on the same files
     growth.py       more symbols and more years; only with --only growth
+    growth_wide.py  8,000 symbols; only with --only growth_wide
 
     compare.py      results.json against baseline.json
     tables.py       the tables in README.md and docs/scaling.md

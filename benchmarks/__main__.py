@@ -24,7 +24,7 @@ BENCHMARKS = (
     "ui",
     "peers",
 )
-LONG = ("growth",)
+LONG = ("growth", "growth_wide")
 """Those that `make bench` leaves out, for they take longer than all others together; `--only` names them."""
 
 
