@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
 import threading
@@ -238,9 +239,16 @@ def backtest(
     run_backtest(definition, start and start.date(), end and end.date(), against, output)
 
 
+GARBAGE_AFTER = (50_000, 20, 20)
+"""Objects after which garbage is looked for. A command imports hundreds of thousands that stay; looking through them
+after every 700, as Python does by itself, takes a sixth of the imports. Frames and arrays are freed without it."""
+
+
 def main() -> None:
     """Entry point: errors of ours become one line on stderr and exit code 1, defects keep their traceback."""
     from market_assets.errors import MarketError
+
+    gc.set_threshold(*GARBAGE_AFTER)
 
     try:
         app()
