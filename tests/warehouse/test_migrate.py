@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from alembic import command
 from sqlalchemy import create_engine, text
 
 from market_assets.domain.indicators import output_columns
@@ -90,6 +91,30 @@ def test_migrating_again_changes_nothing(warehouse_url):
     before = columns(warehouse_url)
     assert migrate(warehouse_url) == (head_revision(), head_revision())
     assert columns(warehouse_url) == before
+
+
+def test_versions_of_an_older_warehouse_stay_and_keep_their_proof(missing_url):
+    """Revision 0008 puts one unique index in the place of the primary key and the index of current rows."""
+    create_database(missing_url)
+    engine = create_engine(sqlalchemy_url(missing_url))
+    config = module._config()
+    with engine.begin() as opened:
+        config.attributes["connection"] = opened
+        command.upgrade(config, "0007")
+    engine.dispose()
+    insert = (
+        "insert into raw.price_bar (symbol, session, source, close, known_from, known_to, run_id) "
+        "values ('A', '2024-01-02', 's', %s, %s, %s, 'r')"
+    )
+    with connect(missing_url) as connection:
+        connection.execute(insert, (1.0, "2024-01-03", "2024-01-04"))
+        connection.execute(insert, (2.0, "2024-01-04", None))
+    assert migrate(missing_url) == ("0007", head_revision())
+    with connect(missing_url) as connection:
+        kept = connection.execute("select close from raw.price_bar order by known_from").fetchall()
+        assert kept == [(1.0,), (2.0,)]
+        with pytest.raises(psycopg.errors.UniqueViolation, match="price_bar_version"):
+            connection.execute(insert, (3.0, "2024-01-05", None))
 
 
 def test_a_database_that_was_never_migrated_has_no_revision(pg_server):
