@@ -222,9 +222,8 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = (
-        True  # head and body go out in two pieces: the second would wait 40 ms for an acknowledgement
-    )
+    # Head and body go out in two pieces: the second would wait 40 ms for an acknowledgement.
+    disable_nagle_algorithm = True
     server: _Server
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so

@@ -7,8 +7,8 @@ transaction and under one advisory lock per table,
     3. closes current versions inside `scope` that were not staged (a withdrawal),
     4. inserts what it kept.
 Rows equal to their current version cost a read and no write; long writes are remembered by digest, and not even
-compared when they come again (digests.py). When the table has never seen the symbols (the first key
-column) that a write speaks for, its rows are copied straight into it. A crash before the commit leaves nothing.
+compared when they come again (digests.py). When the table has never seen the symbols (the first key column) that a
+write speaks for, its rows are copied straight into it. A crash before the commit leaves nothing.
 """
 
 from __future__ import annotations
@@ -84,6 +84,10 @@ class Scope:
     ranges: Mapping[str, tuple[date, date | None]] = field(default_factory=dict)
     members: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
+    def is_open(self, table: VersionedTable) -> bool:
+        """Whether it speaks for every value of the first key column that there is."""
+        return table.first_key not in self.members
+
 
 class VersionedWriter:
     """Writes inside one open transaction; made by `transaction`."""
@@ -126,7 +130,7 @@ class VersionedWriter:
             raise ValueError("known_at must be timezone-aware")
         else:
             vintage = True
-        if scope is not None and table.first_key not in scope.members:  # it speaks for every value there is
+        if scope is not None and scope.is_open(table):
             result = self._store(table, arrow, known_at, scope, vintage=vintage)
             if result.changed:
                 digests.forget_all(self._cursor, table)
@@ -245,10 +249,10 @@ class VersionedWriter:
     def _is_first(self, table: VersionedTable, arrow: pa.Table, scope: Scope | None) -> bool:
         """Whether the table has no version, past or current, that this write could replace or withdraw.
 
-        Asked of the values of the first key column; a scope that does not name them speaks for all there are.
+        Asked of the values of the first key column; an open scope may withdraw any.
         """
         first = table.first_key
-        if scope is not None and first not in scope.members:
+        if scope is not None and scope.is_open(table):
             return False
         order = ", ".join(f"c.{_quoted(name)}" for name in (*table.key, "known_to"))
         values = {str(value) for value in arrow.column(first).unique().to_pylist()}
