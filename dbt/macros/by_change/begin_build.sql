@@ -17,7 +17,8 @@ create temporary table build_state on commit drop as
 select
     '{{ state.watermark }}'::xid8 as watermark,
     {{ state.system_identifier }}::bigint as system_identifier,
-    {{ '(select count(*) from changed_keys)' if incremental else 'null::bigint' }} as changed_keys;
+    {{ '(select count(*) from changed_keys)' if incremental else 'null::bigint' }} as changed_keys,
+    {{ first_changed_session(incremental) }} as unchecked_from;
 {% endmacro %}
 
 
@@ -26,13 +27,17 @@ select
     {%- if not execute -%}
         {{ return('') }}
     {%- endif -%}
-insert into marts.build_watermark (model, definition, watermark, system_identifier, changed_keys, built_at)
+insert into marts.build_watermark as noted (
+    model, definition, watermark, system_identifier, changed_keys, unchecked_from, invocation, built_at
+)
 select
     '{{ model.name }}',
     '{{ model_definition(model.unique_id) }}',
     watermark,
     system_identifier,
     changed_keys,
+    unchecked_from,
+    '{{ invocation_id }}',
     now()
 from build_state
 on conflict (model) do update set
@@ -40,6 +45,8 @@ on conflict (model) do update set
     watermark = excluded.watermark,
     system_identifier = excluded.system_identifier,
     changed_keys = excluded.changed_keys,
+    unchecked_from = least(noted.unchecked_from, excluded.unchecked_from),
+    invocation = excluded.invocation,
     built_at = excluded.built_at;
     {%- if not is_incremental() %}
 {# Of the columns that readers look rows up by; autovacuum sees to the others. #}

@@ -16,6 +16,10 @@ create table if not exists marts.build_watermark (
     changed_keys bigint,               -- keys the last build rewrote; null when it built the whole table
     built_at timestamptz not null
 );
+{# Before unchecked.sql there were tables without these two. #}
+alter table marts.build_watermark
+add column if not exists unchecked_from date not null default '-infinity', -- see unchecked.sql
+add column if not exists invocation text; -- of dbt, the last that built the mart
 {% endmacro %}
 
 
