@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from market_assets.chunks import chunks, read_ahead
 from market_assets.domain.indicators import carry_columns, compute, lookback_bars
 from market_assets.domain.sessions import rows_by_session
 from market_assets.warehouse import inputs
@@ -49,21 +51,33 @@ def calculate_indicators(platform: Platform, start: date, end: date, *, run_id: 
     report = CalculationReport(symbols=len(symbols))
     last = []
     done = 0
+
+    def read(chunk: Sequence[str]) -> _Chunk:
+        carried = inputs.last_indicators(url, chunk, start, carry_columns())
+        bars = inputs.indicator_bars(url, chunk, carried, lookback_bars(), end, platform.benchmark)
+        return _Chunk(chunk, carried, bars)
+
+    # The server reads a chunk and stores another while one is computed: three are in memory, never more.
     with ThreadPoolExecutor(1, thread_name_prefix="indicators") as writer:
         writing: Future[WriteResult] | None = None
-        for chunk in inputs.chunks(symbols, platform.chunk_symbols(start, end)):
-            carried = inputs.last_indicators(url, chunk, start, carry_columns())
-            bars = inputs.indicator_bars(url, chunk, carried, lookback_bars(), end, platform.benchmark)
-            values = compute(bars, carry=carried if len(carried) else None)
+        for chunk in read_ahead(map(read, chunks(symbols, platform.chunk_symbols(start, end)))):
+            values = compute(chunk.bars, carry=chunk.carried if len(chunk.carried) else None)
             values = values[values["session"] >= pd.Timestamp(start)]
-            # The server stores a chunk while the next one is computed; two are in memory, never more.
             report.result += writing.result() if writing else WriteResult()
-            scope = Scope({"session": (start, end)}, {"symbol": chunk})
+            scope = Scope({"session": (start, end)}, {"symbol": chunk.symbols})
             writing = writer.submit(write_versions, url, table, values, run_id=run_id, scope=scope)
             report.rows_by_session.update(rows_by_session(values))
             last.append(values[values["session"] == values["session"].max()])
-            done += len(chunk)
+            done += len(chunk.symbols)
             platform.progress("indicators: symbols", done, len(symbols))
         report.result += writing.result() if writing else WriteResult()
     report.last = pd.concat(last, ignore_index=True) if last else report.last
     return report
+
+
+class _Chunk(NamedTuple):
+    """Symbols and what their indicators are computed from."""
+
+    symbols: Sequence[str]
+    carried: pd.DataFrame
+    bars: pd.DataFrame

@@ -1,20 +1,23 @@
 """Imports of heavy packages while a run waits for vendors and the database, so that its later steps find them there.
 
 Loading the code location imports none of them. A run that reaches checks and marts needs Great Expectations and dbt,
-three seconds of imports that would follow the data work; here they happen in a thread beside it. Python lets a second
-importer of a package wait for the first, so the steps need not know about the thread.
+four seconds of imports that would follow the data work; here they happen in a thread beside it. Of two threads in one
+interpreter only one imports or computes, so it is begun when the run begins to wait: for a vendor over a network, or
+for the database while the first suite of checks runs there. Python lets a second importer of a package wait for the
+first, so the steps need not know about the thread.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
+import sys
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dagster import AssetExecutionContext
+    from dagster import AssetCheckExecutionContext, AssetExecutionContext
 
     from market_assets.resources import Platform
 
@@ -27,22 +30,17 @@ LOCAL_SOURCES = frozenset({"sample", "files", "synthetic"})
 _log = logging.getLogger(__name__)
 
 
-def warm_up_for(context: AssetExecutionContext, platform: Platform) -> None:
-    """Start importing what later steps of the run need, when this one will wait for a vendor.
+def waits_for_vendors(platform: Platform) -> bool:
+    """Whether any source is asked over a network."""
+    return any(source.kind not in LOCAL_SOURCES for source in platform.config.sources)
 
-    A step that computes gains nothing: of two threads in one interpreter only one imports or computes.
-    """
-    if all(source.kind in LOCAL_SOURCES for source in platform.config.sources):
-        return
+
+def needed_later(context: AssetExecutionContext | AssetCheckExecutionContext) -> list[str]:
+    """Heavy packages of the run's steps that nobody has imported yet, in the order in which they are reached."""
     steps = context.job_def.graph.node_names()
     checks = any(step.endswith("_checks") for step in steps)
-    warm_up([*(CHECKS if checks else ()), *(MARTS if "marts" in steps else ())])
-
-
-def warm_up_marts(context: AssetExecutionContext) -> None:
-    """Start importing dbt, when the run builds marts later: this step waits for the database."""
-    if "marts" in context.job_def.graph.node_names():
-        warm_up(MARTS)
+    modules = [*(CHECKS if checks else ()), *(MARTS if "marts" in steps else ())]
+    return [module for module in modules if module not in sys.modules]
 
 
 def warm_up(modules: Sequence[str]) -> threading.Thread:

@@ -1,4 +1,4 @@
-"""Imports beside the work: only for runs that wait for a vendor, only what their steps need, and never fatal."""
+"""Imports beside the work: only what later steps need, at the moment when the run waits, and never fatal."""
 
 from __future__ import annotations
 
@@ -10,14 +10,6 @@ from types import SimpleNamespace
 import pytest
 
 from market_assets import warmup
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """What would have been imported."""
-    found: list[tuple[str, ...]] = []
-    monkeypatch.setattr(warmup, "warm_up", lambda modules: found.append(tuple(modules)))
-    return found
 
 
 def context(*steps: str) -> SimpleNamespace:
@@ -36,20 +28,13 @@ def platform(*kinds: str) -> SimpleNamespace:
         (("ingest",), ()),
     ],
 )
-def test_a_run_that_waits_for_a_vendor_imports_what_its_steps_need(asked, steps, modules):
-    warmup.warm_up_for(context(*steps), platform("files", "yahoo"))
-    assert asked == [modules]
+def test_what_later_steps_need_is_named_in_their_order(steps, modules):
+    assert warmup.needed_later(context(*steps)) == [*modules]
 
 
-def test_a_run_that_only_computes_is_not_disturbed(asked):
-    warmup.warm_up_for(context("ingest", "marts"), platform("files", "sample"))
-    assert asked == []
-
-
-@pytest.mark.parametrize(("steps", "modules"), [(("indices", "marts"), [warmup.MARTS]), (("indices",), [])])
-def test_a_step_that_waits_for_the_database_imports_dbt_for_the_marts(asked, steps, modules):
-    warmup.warm_up_marts(context(*steps))
-    assert asked == modules
+@pytest.mark.parametrize(("kinds", "waits"), [(("files", "yahoo"), True), (("files", "sample", "synthetic"), False)])
+def test_a_source_over_a_network_is_waited_for(kinds, waits):
+    assert warmup.waits_for_vendors(platform(*kinds)) is waits
 
 
 def test_a_module_that_is_missing_is_left_to_the_step_that_needs_it(caplog):

@@ -32,12 +32,8 @@ from market_assets.warehouse.tables import (
     REBALANCE,
     REBALANCE_TARGET,
 )
-from market_assets.warmup import warm_up_marts
 
 INDEX_VALUES, INDEX_CONSTITUENTS = "index_values", "index_constituents"
-LONG_RANGE_DAYS = 365
-"""A longer range keeps the database busy for so long that something else can be done beside it."""
-
 INPUTS = ["raw_prices", "corporate_actions", "securities", "int_golden_bar", "int_golden_action"]
 
 
@@ -85,8 +81,6 @@ def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationC
         context: AssetExecutionContext, platform: ResourceParam[Platform]
     ) -> Iterator[MaterializeResult[Any]]:
         start, end = run_range(context)
-        if (end - start).days > LONG_RANGE_DAYS:
-            warm_up_marts(context)
         with classified_errors(context):
             for table, asset in ((INDEX_VALUE, INDEX_VALUES), (INDEX_CONSTITUENT, INDEX_CONSTITUENTS)):
                 verify_lineage(platform.warehouse_url, table, index_lineage(asset))

@@ -41,7 +41,7 @@ from market_assets.warehouse.tables import (
     UNIVERSE_MEMBER,
     VersionedTable,
 )
-from market_assets.warmup import warm_up_for
+from market_assets.warmup import needed_later, waits_for_vendors, warm_up
 
 RAW_PRICES, CORPORATE_ACTIONS, SECURITIES = "raw_prices", "corporate_actions", "securities"
 FURTHER_TABLES = {
@@ -105,8 +105,9 @@ def build_ingest(partitions: DailyPartitionsDefinition, sessions_per_run: int | 
         context: AssetExecutionContext, platform: ResourceParam[Platform]
     ) -> Iterator[MaterializeResult[Any]]:
         selected = {key.to_user_string() for key in context.selected_asset_keys}
-        warm_up_for(context, platform)
         tags = context.run.tags
+        if waits_for_vendors(platform):
+            warm_up(needed_later(context))
         with classified_errors(context):
             report = ingest(
                 platform,

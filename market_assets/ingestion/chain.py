@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from market_assets.chunks import read_ahead
 from market_assets.errors import MarketError
 from market_assets.ingestion.requests import Wanted, pieces, windows
 from market_assets.sources.base import FetchRequest, FetchResult, PriceSource, SecurityRef, SymbolFailure
@@ -48,7 +49,8 @@ def ask(
 ) -> Iterator[Reply]:
     """Replies of the first source, then of each next one for the questions that are still open.
 
-    The caller stores each reply and tells `progress` before it asks for the next one.
+    The caller stores each reply and tells `progress` before it asks for the next one. A source is read one reply ahead:
+    its requests do not depend on what becomes of its replies.
 
     Args:
         sources: the chain, at least one; a source alone is asked for everything.
@@ -58,8 +60,8 @@ def ask(
     """
     for source in sources:
         questions = open_questions(source, sources, wanted, progress)
-        for request in pieces(questions, source.batch.securities(chunk_symbols)):
-            yield from _replies(source, request)
+        requests = pieces(questions, source.batch.securities(chunk_symbols))
+        yield from read_ahead(reply for request in requests for reply in _replies(source, request))
 
 
 def open_questions(

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from market_assets.chunks import chunks
 from market_assets.errors import InputError
 from market_assets.sources.base import FetchRequest, SecurityRef
 
@@ -85,9 +86,8 @@ def pieces(questions: Iterable[tuple[SecurityRef, date, date]], size: int) -> It
     """
     by_days = sorted(questions, key=lambda question: question[1:])
     for (first, last), group in groupby(by_days, key=lambda question: question[1:]):
-        refs = [ref for ref, _, _ in group]
-        for position in range(0, len(refs), size):
-            yield FetchRequest(tuple(refs[position : position + size]), first, last)
+        for refs in chunks([ref for ref, _, _ in group], size):
+            yield FetchRequest(tuple(refs), first, last)
 
 
 def windows(first: date, last: date, days: int | None) -> list[tuple[date, date]]:

@@ -244,6 +244,8 @@ def _payouts(companies: Companies, sessions: pd.DatetimeIndex, days: DayArray) -
 
 
 def _suspended(companies: Companies, days: DayArray, options: SyntheticOptions) -> BoolArray:
+    if options.suspensions_per_year == 0:
+        return np.zeros((len(days), len(companies.names)), dtype=bool)
     begins = uniform(companies.keys, "suspend", days) < options.suspensions_per_year / SESSIONS_PER_YEAR
     length = 1 + (-8.0 * np.log(uniform(companies.keys, "suspend.length", days))).astype(np.int64)
     row = np.arange(len(days))[:, None]
