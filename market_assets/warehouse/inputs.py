@@ -5,7 +5,7 @@ Queries and frames only. Lookback is read here and never expressed as a partitio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 
 import pandas as pd
@@ -14,12 +14,12 @@ from market_assets.domain.indices import MarketFrames
 from market_assets.warehouse.connection import connect, read_frame
 from market_assets.warehouse.tables import INDEX_VALUE
 
-ADJUSTED = (
-    "select b.symbol, b.session, b.open * b.forward_price_factor as open, b.high * b.forward_price_factor as high, "
-    "b.low * b.forward_price_factor as low, b.close * b.forward_price_factor as close, "
-    "b.volume / b.forward_split_factor as volume, b.forward_price_factor as price_factor, "
-    "1 / b.forward_split_factor as volume_factor from intermediate.int_adjusted_bar b"
-)
+ADJUSTED = """
+    select b.symbol, b.session, b.open * b.forward_price_factor as open, b.high * b.forward_price_factor as high,
+        b.low * b.forward_price_factor as low, b.close * b.forward_price_factor as close,
+        b.volume / b.forward_split_factor as volume, b.forward_price_factor as price_factor,
+        1 / b.forward_split_factor as volume_factor
+"""
 
 # The lookback counts bars, not days: a suspended symbol reaches further back than its neighbours.
 # Bars of sessions at which the benchmark has no level are none for the indicators that read it.
@@ -43,14 +43,19 @@ FIRST_SESSIONS = """
     ) as compared
 """
 
-# The first two conditions repeat what the join says: only constants reach the index inside the view, and without them
-# a day would read every bar there is.
+WHOLE = f"{ADJUSTED} from intermediate.int_adjusted_bar b where b.symbol = any($1::text[]) and b.session <= $2"
+
+# Symbol by symbol: what is asked of one reaches every index inside the view, that of the actions too. What is asked of
+# many reaches the bars alone, and a day would work out the factors of all symbols there are for each chunk of them.
 SINCE_LOOKBACK = f"""
     {ADJUSTED}
-    join unnest($1::text[], $2::text[]::date[]) as since (symbol, first_session) on since.symbol = b.symbol
-    where b.symbol = any($1::text[]) and b.session between $3 and $4 and b.session >= since.first_session
-"""
-
+    from unnest($1::text[], $2::text[]::date[]) as since (symbol, first_session)
+    cross join lateral (
+        select * from intermediate.int_adjusted_bar as bar
+        where bar.symbol = since.symbol and bar.session between since.first_session and $3
+        offset 0
+    ) as b
+"""  # noqa: S608 - constants
 
 # A listing that has ended without an action that says how leaves at its last price, after its last session.
 ACTIONS = """
@@ -107,12 +112,6 @@ def universe_symbols(url: str) -> list[str]:
     return list(frame["symbol"])
 
 
-def chunks(symbols: Sequence[str], size: int) -> Iterator[list[str]]:
-    """`symbols` in lists of at most `size`."""
-    for position in range(0, len(symbols), size):
-        yield list(symbols[position : position + size])
-
-
 def last_indicators(url: str, symbols: Sequence[str], before: date, columns: Sequence[str]) -> pd.DataFrame:
     """The last stored indicator row of each symbol before a date.
 
@@ -146,19 +145,15 @@ def indicator_bars(
     parts = []
     fresh = sorted(set(symbols) - set(carried["symbol"]))
     if fresh:
-        parts.append(
-            read_frame(url, f"{ADJUSTED} where b.symbol = any($1::text[]) and b.session <= $2", (_array(fresh), end))
-        )
+        parts.append(read_frame(url, WHOLE, (_array(fresh), end)))
     if len(carried):
         since = read_frame(
             url,
             FIRST_SESSIONS,
             (_array(carried["symbol"].tolist()), _dates(carried["session"]), lookback, benchmark),
         )
-        first = since["first_session"]
-        parts.append(
-            read_frame(url, SINCE_LOOKBACK, (_array(since["symbol"].tolist()), _dates(first), first.min().date(), end))
-        )
+        wanted = (_array(since["symbol"].tolist()), _dates(since["first_session"]), end)
+        parts.append(read_frame(url, SINCE_LOOKBACK, wanted))
     bars = pd.concat(parts, ignore_index=True).sort_values(["symbol", "session"], ignore_index=True)
     return bars.assign(benchmark=_levels_at(url, benchmark, bars["session"])) if len(bars) else bars
 

@@ -78,11 +78,6 @@ def test_symbols_with_a_bar_in_the_range(url):
     assert inputs.symbols_between(url, date(2023, 1, 3), date(2023, 1, 31)) == []
 
 
-def test_chunks_hold_every_symbol_once():
-    assert list(inputs.chunks(list("ABCDE"), 2)) == [["A", "B"], ["C", "D"], ["E"]]
-    assert list(inputs.chunks([], 2)) == []
-
-
 def nothing_carried() -> pd.DataFrame:
     return pd.DataFrame({"symbol": pd.Series(dtype="str"), "session": pd.Series(dtype="datetime64[s]")})
 

@@ -1,5 +1,10 @@
 {{ config(unique_key=['symbol', 'session'], indexes=[{'columns': ['session']}]) }}
 
+{% if not execute %}
+    {# What corporate_action_events reads, in an incremental build alone: dbt asks for it when it parses. #}
+    {{ ref('int_golden_action') }} {{ ref('stg_market__price_bar') }}
+{% endif %}
+
 {% if is_incremental() %}
     with scope as (
         {{ with_rows_before('changed_keys', ref('int_golden_bar'), 1) }}
@@ -10,39 +15,92 @@
         from {{ ref('int_golden_bar') }} as golden
         inner join scope on golden.symbol = scope.symbol and golden.session = scope.session
     ),
+
+    -- The last row of each symbol before a changed one. It stays, and the factors go on from those it has: what a day
+    -- costs does not grow with the actions there have been.
+    kept as (
+        select
+            first_changed.symbol,
+            coalesce(stored.session, '-infinity') as session,
+            coalesce(stored.forward_split_factor, 1) as forward_split_factor,
+            coalesce(stored.forward_dividend_factor, 1) as forward_dividend_factor
+        from (
+            select
+                changed_keys.symbol,
+                min(changed_keys.session) as session
+            from changed_keys
+            group by changed_keys.symbol
+        ) as first_changed
+        left join lateral (
+            select earlier.*
+            from {{ this }} as earlier
+            where earlier.symbol = first_changed.symbol and earlier.session < first_changed.session
+            order by earlier.session desc
+            limit 1
+        ) as stored on true
+    ),
+
+    {{ corporate_action_events(after='kept') }},
+
+    step as (
+        select
+            kept.symbol,
+            kept.session,
+            1 as split_ratio,
+            0 as cash_amount,
+            1 as dividend_step,
+            kept.forward_split_factor as split_growth,
+            kept.forward_dividend_factor as dividend_growth
+        from kept
+        union all
+        select
+            stepped.symbol,
+            stepped.session,
+            stepped.split_ratio,
+            stepped.cash_amount,
+            stepped.dividend_step,
+            stepped.split_ratio as split_growth,
+            1 / stepped.dividend_step as dividend_growth
+        from stepped
+    ),
+
+    effect as (
+        select
+            step.*,
+            public.product(step.split_growth) over so_far as forward_split_factor,
+            public.product(step.dividend_growth) over so_far as forward_dividend_factor
+        from step
+        window so_far as (partition by step.symbol order by step.session)
+    ),
 {% else %}
     with bar as (
         select golden.*
         from {{ ref('int_golden_bar') }} as golden
     ),
-{% endif %}
 
-event as (
-    select factor.*
-    from {{ ref('int_corporate_action_factor') }} as factor
-    {% if is_incremental() %}
-        -- An array, since a join would not reach through the view to the index of the actions.
-        where factor.symbol = any(array(select changed_keys.symbol from changed_keys))
-    {% endif %}
-),
+    effect as (
+        select factor.*
+        from {{ ref('int_corporate_action_factor') }} as factor
+    ),
+{% endif %}
 
 -- Forward factors of a symbol as arrays in order of session: see int_adjusted_bar.
 factors as (
     select
-        event.symbol,
-        array_agg(event.session order by event.session) as sessions,
-        array_agg(event.forward_split_factor order by event.session) as split_factors,
-        array_agg(event.forward_dividend_factor order by event.session) as dividend_factors
-    from event
-    group by event.symbol
+        effect.symbol,
+        array_agg(effect.session order by effect.session) as sessions,
+        array_agg(effect.forward_split_factor order by effect.session) as split_factors,
+        array_agg(effect.forward_dividend_factor order by effect.session) as dividend_factors
+    from effect
+    group by effect.symbol
 ),
 
 factored as (
     select
         bar.*,
-        coalesce(event.split_ratio, 1) as split_ratio,
-        coalesce(event.cash_amount, 0) as dividend,
-        coalesce(event.dividend_step, 1) as dividend_step,
+        coalesce(effect.split_ratio, 1) as split_ratio,
+        coalesce(effect.cash_amount, 0) as dividend,
+        coalesce(effect.dividend_step, 1) as dividend_step,
         coalesce(
             factors.split_factors[width_bucket(bar.session, factors.sessions)], 1
         ) as forward_split_factor,
@@ -51,7 +109,7 @@ factored as (
         ) as forward_dividend_factor,
         lag(bar.close) over (partition by bar.symbol order by bar.session) as previous_close
     from bar
-    left join event on bar.symbol = event.symbol and bar.session = event.session
+    left join effect on bar.symbol = effect.symbol and bar.session = effect.session
     left join factors on bar.symbol = factors.symbol
 )
 
