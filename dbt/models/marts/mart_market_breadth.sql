@@ -14,7 +14,7 @@ with traded as (
         cast(bar.close > indicator.sma_50 as integer) as is_above_sma_50,
         cast(bar.close > indicator.sma_200 as integer) as is_above_sma_200
     from {{ ref('fct_daily_bar') }} as bar
-    left join {{ ref('fct_indicator') }} as indicator
+    left join {{ ref('stg_analytics__indicator') }} as indicator
         on bar.symbol = indicator.symbol and bar.session = indicator.session
     {{ only_changed('bar', ['session']) }}
     where
