@@ -139,6 +139,35 @@ def test_forty_years_of_keys_take_well_under_a_second() -> None:
     assert len(partitions.exclusions) < 1_500  # each lookup Dagster caches hashes them all
 
 
+def test_the_keys_are_those_of_dagsters_own_definition_at_every_moment() -> None:
+    ours = session_partitions(calendars("XNYS"), date(2024, 1, 2))
+    own = DailyPartitionsDefinition(
+        start_date="2024-01-02", timezone=ours.timezone, exclusions=[*(ours.exclusions or ())]
+    )
+    assert ours == own
+    assert ours.get_serializable_unique_identifier() == own.get_serializable_unique_identifier()
+    for moment in ("2024-02-01 12:00", "2026-11-21 12:00", "2024-01-02 12:00", "2024-02-01 23:30", "2026-11-21 12:00"):
+        assert keys(ours, utc(moment)) == keys(own, utc(moment)), moment
+    listed = ours.get_partition_keys(current_time=utc("2024-02-01 12:00"))
+    assert isinstance(listed, list)
+    listed.clear()
+    assert keys(ours, utc("2024-02-01 12:00")) == keys(own, utc("2024-02-01 12:00"))
+
+
+def test_a_list_of_keys_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    partitions = session_partitions(calendars("XNYS"), date(2024, 1, 2))
+    made = []
+    listing = DailyPartitionsDefinition.get_partition_keys
+    monkeypatch.setattr(DailyPartitionsDefinition, "get_partition_keys", lambda self: made.append(1) or listing(self))
+    with time_machine.travel(utc("2026-11-20 12:00"), tick=False):
+        assert keys(partitions, utc("2026-11-20 12:00")) == keys(partitions, utc("2026-11-20 13:00"))
+        assert partitions.get_partition_keys()
+    assert made == [1]
+    with time_machine.travel(utc("2026-11-21 12:00"), tick=False):
+        assert partitions.get_partition_keys()[-1] == "2026-11-20"
+    assert made == [1, 1]
+
+
 def test_partitions_need_a_calendar() -> None:
     with pytest.raises(ValueError, match="at least one exchange"):
         session_partitions([], date(2024, 1, 2))
