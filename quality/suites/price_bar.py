@@ -148,7 +148,7 @@ def _complete(name: str, severity: Severity, share: float, description: str) -> 
         threshold=f"{share:.0%} of the members of the universe whose exchange was open",
         identify=("symbol", "session"),
         parameters={"share": share},
-        with_={"expected": _EXPECTED},
+        with_={"expected": _EXPECTED, "lacking": _LACKING},
         population="select session from expected",
         # Expected and present bars are stacked and grouped, not joined: a join of two large sets is quadratic when the
         # statistics of a freshly loaded table make the planner take one of them for small.
@@ -160,6 +160,7 @@ def _complete(name: str, severity: Severity, share: float, description: str) -> 
                     union all
                     select symbol, session, null, true from batch
                 ) as stacked
+                where session in (select session from lacking)
                 group by symbol, session
                 having max(exchange) is not null
             ),
@@ -192,6 +193,37 @@ _EXPECTED = """
     where trading_session.known_to is null and trading_session.session between {start} and {end}
 """
 """One row for each bar there should be; member_to is the last session of a membership."""
+
+_LACKING = """
+    select session
+    from (
+        select session, count(*) as bars from expected group by session
+        union all
+        select bar.session, -count(*)
+        from (
+            select member.exchange, own.session
+            from raw.universe_member as member
+            cross join lateral (
+                select distinct session
+                from batch
+                where batch.symbol = member.symbol
+                    and batch.session between member.member_from and coalesce(member.member_to, 'infinity')
+            ) as own
+            where member.known_to is null
+            offset 0
+        ) as bar
+        inner join raw.trading_session
+            on trading_session.exchange = bar.exchange
+            and trading_session.session = bar.session
+            and trading_session.known_to is null
+        group by bar.session
+    ) as counted
+    group by session
+    having sum(bars) > 0
+"""
+"""Sessions in which any expected bar is missing: few, so that symbols are looked at in those alone.
+
+Bars are looked up for one membership after the other, along their index, whatever the planner knows of the tables."""
 
 _WITH_LOOKBACK = """
     select symbol, session, source, open, high, low, close, volume

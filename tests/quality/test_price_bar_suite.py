@@ -109,6 +109,16 @@ def test_a_second_source_does_not_hide_or_double_a_bar(good_market: Market) -> N
     assert good_market.failing(SUITE) == {}
 
 
+def test_bars_that_nobody_asked_for_do_not_stand_in_for_a_missing_one(good_market: Market) -> None:
+    good_market.execute("delete from raw.price_bar where symbol = 'CCC' and session = %s", FIFTH)
+    good_market.insert("raw.price_bar", [bar("AAA", FIFTH, 0, 4) | {"source": "other"}, bar("ZZZ", FIFTH)])
+    good_market.execute("update raw.universe_member set member_to = %s where symbol = 'DDD'", SESSIONS[3])
+    outcome = good_market.run(SUITE)["completeness"]
+    assert outcome.failing_sessions == [FIFTH]
+    (row,) = outcome.sessions[FIFTH].sample
+    assert (row["symbol"], row["present_bars"], row["expected_bars"]) == ("CCC", 2, 3)
+
+
 def test_closed_versions_are_not_looked_at(good_market: Market) -> None:
     wrong = bar("AAA", FIFTH) | {"close": -5.0, "source": "old", "known_to": date(2024, 7, 1)}
     good_market.insert("raw.price_bar", [wrong])
