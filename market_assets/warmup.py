@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import sys
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -36,11 +35,10 @@ def waits_for_vendors(platform: Platform) -> bool:
 
 
 def needed_later(context: AssetExecutionContext | AssetCheckExecutionContext) -> list[str]:
-    """Heavy packages of the run's steps that nobody has imported yet, in the order in which they are reached."""
+    """Heavy packages of the run's steps, in the order in which they are reached."""
     steps = context.job_def.graph.node_names()
     checks = any(step.endswith("_checks") for step in steps)
-    modules = [*(CHECKS if checks else ()), *(MARTS if "marts" in steps else ())]
-    return [module for module in modules if module not in sys.modules]
+    return [*(CHECKS if checks else ()), *(MARTS if "marts" in steps else ())]
 
 
 def warm_up(modules: Sequence[str]) -> threading.Thread:

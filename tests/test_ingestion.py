@@ -123,8 +123,8 @@ def test_symbols_are_asked_for_in_chunks_and_progress_is_told(platform_of):
     told: list[tuple[str, int, int]] = []
     platform.progress = lambda *progress: told.append(progress)
     report = ingest(platform, START, END, run_id="run-1")
-    assert vendor.asked == [("A", "B"), ("C", "D"), ("E",)]
-    assert told == [("raw_prices: symbols", done, 5) for done in (2, 4, 5)]
+    assert vendor.asked == [("A",), ("B", "C"), ("D", "E")]
+    assert told == [("raw_prices: symbols", done, 5) for done in (1, 3, 5)]
     assert (report.received, report.bars.added, report.requests) == (5, 5, 3)
 
 
