@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,10 +16,13 @@ from market_assets.domain.indicators import carry_columns, compute, lookback_bar
 from market_assets.domain.sessions import rows_by_session
 from market_assets.warehouse import inputs
 from market_assets.warehouse.tables import indicator_table
-from market_assets.warehouse.versions import Scope, WriteResult, write_versions
+from market_assets.warehouse.versions import Scope, WriteResult, side_by_side, write_versions
 
 if TYPE_CHECKING:
     from market_assets.resources import Platform
+
+WRITERS = 2
+"""Chunks stored at the same time."""
 
 
 @dataclass
@@ -57,20 +60,24 @@ def calculate_indicators(platform: Platform, start: date, end: date, *, run_id: 
         bars = inputs.indicator_bars(url, chunk, carried, lookback_bars(), end, platform.benchmark)
         return _Chunk(chunk, carried, bars)
 
-    # The server reads a chunk and stores another while one is computed: three are in memory, never more.
-    with ThreadPoolExecutor(1, thread_name_prefix="indicators") as writer:
-        writing: Future[WriteResult] | None = None
-        for chunk in read_ahead(map(read, chunks(symbols, platform.chunk_symbols(start, end)))):
+    # One chunk is read and two are stored while one is computed; so a chunk has half the symbols of those of ingestion.
+    size = max(1, platform.chunk_symbols(start, end) // 2)
+    writing: deque[Future[WriteResult]] = deque()
+    with side_by_side(url, table), ThreadPoolExecutor(WRITERS, thread_name_prefix="indicators") as writers:
+        for chunk in read_ahead(map(read, chunks(symbols, size))):
             values = compute(chunk.bars, carry=chunk.carried if len(chunk.carried) else None)
             values = values[values["session"] >= pd.Timestamp(start)]
-            report.result += writing.result() if writing else WriteResult()
+            if len(writing) == WRITERS:
+                report.result += writing.popleft().result()
             scope = Scope({"session": (start, end)}, {"symbol": chunk.symbols})
-            writing = writer.submit(write_versions, url, table, values, run_id=run_id, scope=scope)
+            written = writers.submit(write_versions, url, table, values, run_id=run_id, scope=scope, beside=True)
+            writing.append(written)
             report.rows_by_session.update(rows_by_session(values))
             last.append(values[values["session"] == values["session"].max()])
             done += len(chunk.symbols)
             platform.progress("indicators: symbols", done, len(symbols))
-        report.result += writing.result() if writing else WriteResult()
+        for written in writing:
+            report.result += written.result()
     report.last = pd.concat(last, ignore_index=True) if last else report.last
     return report
 

@@ -92,9 +92,10 @@ class Scope:
 class VersionedWriter:
     """Writes inside one open transaction; made by `transaction`."""
 
-    def __init__(self, cursor: Any, run_id: str) -> None:
+    def __init__(self, cursor: Any, run_id: str, *, beside: bool = False) -> None:
         self._cursor = cursor
         self._run_id = run_id
+        self._beside = beside
         self._stages = 0
         self._inserted: Counter[str] = Counter()
         self._tables: dict[str, VersionedTable] = {}
@@ -117,10 +118,12 @@ class VersionedWriter:
             scope: what the frame speaks for completely; None = only for its own keys.
 
         Raises:
-            ValueError: `known_at` has no time zone.
+            ValueError: `known_at` has no time zone, or the scope is open beside other writes.
             SchemaMismatch: columns differ, a key is null or stands twice; the message names the first such key.
             OutOfOrderKnowledge: `known_at` is not later than a version it would replace.
         """
+        if self._beside and scope is not None and scope.is_open(table):
+            raise ValueError(f"a write of {table.qualified} beside others has to say for which {table.first_key}s")
         arrow = to_arrow(table, frame)
         self.lock(table)
         if known_at is None:
@@ -211,8 +214,12 @@ class VersionedWriter:
         self._execute(f"drop table {stage}")
 
     def lock(self, table: VersionedTable) -> None:
-        """Wait for other writers of `table`; until the end of this transaction nobody else writes it."""
-        self._cursor.execute(f"select pg_advisory_xact_lock(hashtextextended('{table.qualified}', 0))")
+        """Wait for other writers of `table`; until the end of this transaction nobody else writes it.
+
+        A write beside others waits for all but those, see `side_by_side`.
+        """
+        shared = "_shared" if self._beside else ""
+        self._cursor.execute(f"select pg_advisory_xact_lock{shared}(hashtextextended('{table.qualified}', 0))")
         self._cursor.fetchall()
 
     def read(self, query: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
@@ -334,15 +341,34 @@ class VersionedWriter:
 
 
 @contextmanager
-def transaction(url: str, run_id: str) -> Iterator[VersionedWriter]:
-    """A writer whose writes commit together at the end of the block, or not at all when it raises."""
+def transaction(url: str, run_id: str, *, beside: bool = False) -> Iterator[VersionedWriter]:
+    """A writer whose writes commit together at the end of the block, or not at all when it raises.
+
+    Args:
+        url: libpq URL.
+        run_id: recorded in each row.
+        beside: this is one of the writes of a `side_by_side` block.
+    """
     with arrow_cursor(url) as cursor:
-        writer = VersionedWriter(cursor, run_id)
+        writer = VersionedWriter(cursor, run_id, beside=beside)
         yield writer
         outdated = writer.outdated_statistics()
     # The rows are committed: a server that goes away now takes nothing but the statistics with it.
     with suppress(WarehouseUnavailable, psycopg.OperationalError):
         _maintain(url, outdated)
+
+
+@contextmanager
+def side_by_side(url: str, table: VersionedTable) -> Iterator[None]:
+    """Let writes of `table` that are marked `beside` go on at the same time: COPY keeps client and server waiting for
+    each other, and two of them fill both.
+
+    The caller sees to it that no two of them speak for the same value of the first key column. All other writers wait
+    for each of them as for any write; another such block waits for the end of this one.
+    """
+    with connect(url, autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"{table.qualified} side by side",))
+        yield
 
 
 def _maintain(url: str, tables: Sequence[VersionedTable]) -> None:
@@ -371,9 +397,10 @@ def write_versions(
     run_id: str,
     known_at: datetime | None = None,
     scope: Scope | None = None,
+    beside: bool = False,
 ) -> WriteResult:
-    """`VersionedWriter.write` in a transaction of its own."""
-    with transaction(url, run_id) as writer:
+    """`VersionedWriter.write` in a `transaction` of its own."""
+    with transaction(url, run_id, beside=beside) as writer:
         return writer.write(table, frame, known_at=known_at, scope=scope)
 
 
