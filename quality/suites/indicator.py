@@ -120,7 +120,13 @@ def _null_only_in_warm_up(warm_up: Mapping[str, int]) -> RowCheck:
         )
         for column, bars in warm_up.items()
     ]
-    any_null = sql.SQL(" or ").join(sql.SQL("{} is null").format(sql.Identifier(column)) for column in warm_up)
+    # The bar from which on the row may not look like this; nothing where no column is null.
+    allowed = sql.SQL("least({})").format(
+        sql.SQL(", ").join(
+            sql.SQL("case when {} is null then {} end").format(sql.Identifier(column), sql.Literal(bars))
+            for column, bars in warm_up.items()
+        )
+    )
     longest = max(warm_up.values())
     return RowCheck(
         name="null_only_in_warm_up",
@@ -128,43 +134,45 @@ def _null_only_in_warm_up(warm_up: Mapping[str, int]) -> RowCheck:
         severity=Severity.ERROR,
         threshold=f"first {min(warm_up.values())} to {longest} bars, by column",
         identify=KEY,
-        parameters={"found": _listing(late), "late": _any(late), "any_null": any_null, "longest": longest},
-        # Symbol by symbol along the index. A range may begin in the middle of a warm-up: bars before it count, but no
-        # more of them than the longest warm-up has.
+        parameters={"found": _listing(late), "allowed": allowed, "longest": longest},
+        # Bars are counted in the index, and only what fails is read whole. A range may begin in the middle of a warm-up:
+        # bars before it count, but no more of them than the longest warm-up has.
         query="""
-            select numbered.symbol, session, bar, {found} as columns
-            from (select distinct symbol from batch where {any_null}) as hollow
-            cross join lateral (
-                select
-                    indicator.*,
-                    row_number() over (order by session) + (
-                        select count(*)
-                        from (
-                            select from analytics.indicator as earlier
-                            where earlier.symbol = hollow.symbol and earlier.session < {start}
-                                and earlier.known_to is null
-                            limit {longest}
-                        ) as before
-                    ) as bar
-                from analytics.indicator
-                where indicator.symbol = hollow.symbol
-                    and indicator.session between {start} and {end}
-                    and indicator.known_to is null
-            ) as numbered
-            where {late}
+            select symbol, session, bar, {found} as columns
+            from (
+                select symbol, session, bars_in_range + bars_before as bar
+                from (select symbol, session, {allowed} as allowed from batch) as judged
+                inner join (
+                    select symbol, session, row_number() over (partition by symbol order by session) as bars_in_range
+                    from batch
+                ) as counted using (symbol, session)
+                cross join lateral (
+                    select count(*) as bars_before
+                    from (
+                        select from analytics.indicator as earlier
+                        where earlier.symbol = judged.symbol and earlier.session < {start}
+                            and earlier.known_to is null
+                        limit {longest}
+                    ) as before
+                ) as history
+                where allowed is not null and bars_in_range + bars_before > allowed
+                offset 0
+            ) as late
+            inner join batch using (symbol, session)
         """,
     )
 
 
 def _inside(bound: ColumnBounds, rounding: float) -> sql.Composed:
     # Nulls are judged by null_only_in_warm_up: a comparison with null is neither inside nor outside.
+    # PostgreSQL sorts NaN above infinity: a number below anything finite is one.
     column = sql.Identifier(bound.column)
-    conditions = [sql.SQL("{0} > '-infinity' and {0} < 'infinity'").format(column)]
+    lowest, highest = sql.SQL("{} > '-infinity'").format(column), sql.SQL("{} < 'infinity'").format(column)
     if bound.minimum is not None:
-        conditions.append(sql.SQL("{} >= {}").format(column, bound.minimum - rounding * _scale(bound.minimum)))
+        lowest = sql.SQL("{} >= {}").format(column, bound.minimum - rounding * _scale(bound.minimum))
     if bound.maximum is not None:
-        conditions.append(sql.SQL("{} <= {}").format(column, bound.maximum + rounding * _scale(bound.maximum)))
-    return sql.SQL(" and ").join(conditions)
+        highest = sql.SQL("{} <= {}").format(column, bound.maximum + rounding * _scale(bound.maximum))
+    return sql.SQL("{} and {}").format(lowest, highest)
 
 
 def _scale(bound: float) -> float:
