@@ -25,6 +25,7 @@ def prepare() -> str:
     before, after = migrate(urls.market)
     dagster_url()
     views = project.ensure_views(urls.market)
+    project.full_sql(urls.market)  # kept for the lineage of every run
     server = "embedded PostgreSQL" if urls.embedded else "PostgreSQL"
     typer.echo(f"{server} {masked(urls.market)}")
     was = "" if before == after else f" (was {before or 'empty'})"
