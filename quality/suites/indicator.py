@@ -135,8 +135,8 @@ def _null_only_in_warm_up(warm_up: Mapping[str, int]) -> RowCheck:
         threshold=f"first {min(warm_up.values())} to {longest} bars, by column",
         identify=KEY,
         parameters={"found": _listing(late), "allowed": allowed, "longest": longest},
-        # Bars are counted in the index, and only what fails is read whole. Where a range begins in the middle of a warm-up
-        # bars before it count, but no more of them than the longest warm-up has.
+        # Bars are counted in the index, and only what fails is read whole. Where a range begins inside a warm-up, bars
+        # before it count, but no more of them than the longest warm-up has.
         query="""
             select symbol, session, bar, {found} as columns
             from (

@@ -1,4 +1,4 @@
-{{ config(unique_key=['session']) }}
+{{ config(unique_key=['session'], pre_hook="{{ join_at_once() }}") }}
 
 {# An indicator is stored in the session's own basis: rounding may put today's high a last bit beside the 252-session
    high that it sets. #}
