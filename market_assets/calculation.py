@@ -16,7 +16,8 @@ from market_assets.domain.indicators import carry_columns, compute, lookback_bar
 from market_assets.domain.sessions import rows_by_session
 from market_assets.warehouse import inputs
 from market_assets.warehouse.tables import indicator_table
-from market_assets.warehouse.versions import Scope, WriteResult, side_by_side, write_versions
+from market_assets.warehouse.versions import side_by_side, write_versions
+from market_assets.warehouse.writes import Scope, WriteResult
 
 if TYPE_CHECKING:
     from market_assets.resources import Platform

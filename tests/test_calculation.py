@@ -21,7 +21,8 @@ from market_assets.ingestion import ingest
 from market_assets.resources import Platform
 from market_assets.warehouse.connection import connect, read_frame
 from market_assets.warehouse.tables import INDEX_CONSTITUENT, INDEX_VALUE, PRICE_BAR, indicator_table
-from market_assets.warehouse.versions import Scope, as_of, write_versions
+from market_assets.warehouse.versions import as_of, write_versions
+from market_assets.warehouse.writes import Scope
 
 if TYPE_CHECKING:
     from conftest import TestServer

@@ -11,7 +11,8 @@ import pytest
 from market_assets.restatements import Restatement, current_watermark, find_restatement
 from market_assets.warehouse.connection import connect
 from market_assets.warehouse.tables import CORPORATE_ACTION, FX_RATE, PRICE_BAR
-from market_assets.warehouse.versions import Scope, write_versions
+from market_assets.warehouse.versions import write_versions
+from market_assets.warehouse.writes import Scope
 
 if TYPE_CHECKING:
     from conftest import TestServer

@@ -23,7 +23,7 @@ from market_assets.plots import plot_metadata
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from market_assets.warehouse.versions import WriteResult
+    from market_assets.warehouse.writes import WriteResult
 
 
 def write_metadata(result: WriteResult) -> dict[str, Any]:

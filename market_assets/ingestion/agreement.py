@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from market_assets.domain.reconciliation import RULE
 from market_assets.warehouse.tables import PRICE_BAR, SOURCE_AGREEMENT
-from market_assets.warehouse.versions import Scope, WriteResult, transaction
+from market_assets.warehouse.versions import transaction
+from market_assets.warehouse.writes import Scope, WriteResult
 
 if TYPE_CHECKING:
     from market_assets.resources import Platform

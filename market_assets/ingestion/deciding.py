@@ -19,7 +19,8 @@ import pandas as pd
 from market_assets.errors import InputError
 from market_assets.sources.frames import ACTIONS, BARS, FrameSchema
 from market_assets.warehouse.tables import CORPORATE_ACTION, PRICE_BAR, VersionedTable
-from market_assets.warehouse.versions import VersionedWriter, WriteResult, transaction
+from market_assets.warehouse.versions import VersionedWriter, transaction
+from market_assets.warehouse.writes import WriteResult
 from quality.errors import QuarantineError
 from quality.quarantine import settle
 

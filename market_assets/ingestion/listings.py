@@ -18,7 +18,8 @@ from market_assets.domain.listings import delistings, is_telling, revived
 from market_assets.ingestion.reference import order_of_sources
 from market_assets.sources.frames import SECURITIES, SHARES, FrameSchema
 from market_assets.warehouse.tables import SECURITY
-from market_assets.warehouse.versions import VersionedWriter, WriteResult, transaction
+from market_assets.warehouse.versions import VersionedWriter, transaction
+from market_assets.warehouse.writes import WriteResult
 
 if TYPE_CHECKING:
     from market_assets.ingestion.answer import Answer

@@ -13,7 +13,7 @@ import pandas as pd
 
 from market_assets.ingestion.requests import Wanted, members_by_exchange
 from market_assets.warehouse.tables import PROVISIONAL_BAR
-from market_assets.warehouse.versions import Scope
+from market_assets.warehouse.writes import Scope
 
 if TYPE_CHECKING:
     from market_assets.resources import Platform

@@ -17,7 +17,8 @@ from market_assets.warehouse.tables import (
     TRADING_SESSION,
     UNIVERSE_MEMBER,
 )
-from market_assets.warehouse.versions import Scope, WriteResult, transaction
+from market_assets.warehouse.versions import transaction
+from market_assets.warehouse.writes import Scope, WriteResult
 
 if TYPE_CHECKING:
     from market_assets.resources import Platform

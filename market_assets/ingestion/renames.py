@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from market_assets.warehouse.tables import CORPORATE_ACTION, PRICE_BAR, VersionedTable
-from market_assets.warehouse.versions import Scope, VersionedWriter, WriteResult, transaction
+from market_assets.warehouse.versions import VersionedWriter, transaction
+from market_assets.warehouse.writes import Scope, WriteResult
 
 if TYPE_CHECKING:
     from market_assets.resources import Platform

@@ -8,7 +8,7 @@ from datetime import date
 
 from market_assets.ingestion.restated import Restated
 from market_assets.sources.base import SymbolFailure
-from market_assets.warehouse.versions import WriteResult
+from market_assets.warehouse.writes import WriteResult
 
 ASSETS = ("raw_prices", "corporate_actions", "securities")
 """What one fetch can write."""

@@ -30,7 +30,8 @@ from market_assets.warehouse.tables import (
     SHARES_OUTSTANDING,
     VersionedTable,
 )
-from market_assets.warehouse.versions import WriteResult, transaction
+from market_assets.warehouse.versions import transaction
+from market_assets.warehouse.writes import WriteResult
 from quality.quarantine import as_json
 
 if TYPE_CHECKING:

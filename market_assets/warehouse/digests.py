@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from market_assets.warehouse.versions import Scope
+    from market_assets.warehouse.writes import Scope
 
 REMEMBERED_ROWS: Final = 200
 """A smaller block is compared sooner than it is remembered."""

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -28,6 +28,7 @@ from market_assets.warehouse import digests
 from market_assets.warehouse.connection import arrow_cursor, arrow_to_frame, connect, read_frame
 from market_assets.warehouse.rows import in_pieces, to_arrow
 from market_assets.warehouse.tables import FLOAT, VERSION_COLUMNS, VersionedTable
+from market_assets.warehouse.writes import Scope, WriteResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,58 +36,6 @@ if TYPE_CHECKING:
 
 ANALYZE_ROWS, ANALYZE_SHARE = 1_000, 0.1
 """A table is vacuumed and analyzed after a transaction that added more rows, and more than this share of all."""
-
-
-@dataclass(frozen=True)
-class WriteResult:
-    """What one write did. received = added + restated + unchanged.
-
-    Attributes:
-        received: rows handed in.
-        added: rows whose key had no current version.
-        restated: rows that replaced a current version with other values.
-        unchanged: rows equal to their current version; nothing was written for them.
-        withdrawn: current versions inside the scope that were not handed in and are now closed.
-    """
-
-    received: int = 0
-    added: int = 0
-    restated: int = 0
-    unchanged: int = 0
-    withdrawn: int = 0
-
-    @property
-    def versions_written(self) -> int:
-        """New row versions in the table."""
-        return self.added + self.restated
-
-    @property
-    def changed(self) -> bool:
-        """Whether the table holds anything else than before."""
-        return self.versions_written + self.withdrawn > 0
-
-    def __add__(self, other: WriteResult) -> WriteResult:
-        return WriteResult(*(a + b for a, b in zip(self._values(), other._values(), strict=True)))
-
-    def _values(self) -> tuple[int, ...]:
-        return self.received, self.added, self.restated, self.unchanged, self.withdrawn
-
-
-@dataclass(frozen=True)
-class Scope:
-    """The part of a table that a write speaks for: current rows in it that are not handed in are withdrawn.
-
-    Attributes:
-        ranges: column -> (first, last), both inclusive; last None = open end.
-        members: column -> values.
-    """
-
-    ranges: Mapping[str, tuple[date, date | None]] = field(default_factory=dict)
-    members: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def is_open(self, table: VersionedTable) -> bool:
-        """Whether it speaks for every value of the first key column that there is."""
-        return table.first_key not in self.members
 
 
 class VersionedWriter:

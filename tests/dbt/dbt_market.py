@@ -23,7 +23,8 @@ from market_assets.warehouse.tables import (
     VersionedTable,
     indicator_table,
 )
-from market_assets.warehouse.versions import Scope, WriteResult, write_versions
+from market_assets.warehouse.versions import write_versions
+from market_assets.warehouse.writes import Scope, WriteResult
 
 SESSIONS = pd.bdate_range("2019-10-01", periods=340)
 SYMBOLS = ("ALFA", "BETA", "DELT", "ECHO", "GAMA")

@@ -9,7 +9,7 @@ from dbt_market import Warehouse, priorities
 
 from market_assets.domain.reconciliation import agree
 from market_assets.warehouse.tables import EXCHANGE, PRICE_BAR, SOURCE_PRIORITY, UNIVERSE_MEMBER
-from market_assets.warehouse.versions import Scope
+from market_assets.warehouse.writes import Scope
 
 DAY = pd.Timestamp("2020-01-02")
 

@@ -36,7 +36,7 @@ from market_assets.warehouse.tables import (
     UNIVERSE_MEMBER,
     indicator_table,
 )
-from market_assets.warehouse.versions import Scope
+from market_assets.warehouse.writes import Scope
 
 PRICES = ["fct_daily_bar", "mart_price_anomaly", "mart_market_breadth"]
 INDICES = ["fct_index_value", "fct_index_constituent", "mart_index_performance"]

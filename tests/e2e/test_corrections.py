@@ -15,7 +15,8 @@ from market_project import MarketProject, assert_same_tables
 from vendor_folder import INDICATOR_TABLES, configured_vendor
 
 from market_assets.warehouse.tables import PRICE_BAR
-from market_assets.warehouse.versions import Scope, write_versions
+from market_assets.warehouse.versions import write_versions
+from market_assets.warehouse.writes import Scope
 
 if TYPE_CHECKING:
     from vendor_folder import VendorFolder

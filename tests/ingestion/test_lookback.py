@@ -9,7 +9,7 @@ import pytest
 from scripted_vendor import ScriptedPlatform, ScriptedVendor, bar
 
 from market_assets.ingestion import ingest
-from market_assets.warehouse.versions import WriteResult
+from market_assets.warehouse.writes import WriteResult
 
 FIRST = date(2024, 1, 2)
 NOON = datetime(2024, 3, 4, 12, tzinfo=UTC)

@@ -21,7 +21,7 @@ from market_assets.resources import Platform
 from market_assets.sources.base import FetchRequest
 from market_assets.sources.sample import SampleSource
 from market_assets.warehouse.connection import connect
-from market_assets.warehouse.versions import WriteResult
+from market_assets.warehouse.writes import WriteResult
 
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
 

@@ -17,7 +17,7 @@ from market_assets.ingestion import ingest
 from market_assets.ingestion.restarts import WAITS, through_restarts
 from market_assets.warehouse.connection import connect
 from market_assets.warehouse.migrate import migrate
-from market_assets.warehouse.versions import WriteResult
+from market_assets.warehouse.writes import WriteResult
 
 if TYPE_CHECKING:
     from conftest import TestServer

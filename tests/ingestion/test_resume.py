@@ -13,7 +13,7 @@ from market_assets.ingestion import ingest
 from market_assets.ingestion.checkpoints import reopen
 from market_assets.sources.base import Batch
 from market_assets.warehouse.connection import connect
-from market_assets.warehouse.versions import WriteResult
+from market_assets.warehouse.writes import WriteResult
 
 START, END = date(2024, 1, 2), date(2024, 1, 8)
 SESSIONS = ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05", "2024-01-08"]

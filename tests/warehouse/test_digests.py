@@ -13,7 +13,8 @@ from market_assets.warehouse import digests
 from market_assets.warehouse.connection import connect
 from market_assets.warehouse.rows import to_arrow
 from market_assets.warehouse.tables import INDEX_CONSTITUENT, PRICE_BAR, SECURITY
-from market_assets.warehouse.versions import Scope, WriteResult, transaction, write_versions
+from market_assets.warehouse.versions import transaction, write_versions
+from market_assets.warehouse.writes import Scope, WriteResult
 
 DAYS = [str(day.date()) for day in pd.bdate_range("2024-01-02", periods=8)]
 MONDAY = datetime(2024, 2, 5, 22, tzinfo=UTC)

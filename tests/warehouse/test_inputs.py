@@ -23,7 +23,8 @@ from market_assets.warehouse.tables import (
     VersionedTable,
     indicator_table,
 )
-from market_assets.warehouse.versions import Scope, write_versions
+from market_assets.warehouse.versions import write_versions
+from market_assets.warehouse.writes import Scope
 
 if TYPE_CHECKING:
     from conftest import TestServer

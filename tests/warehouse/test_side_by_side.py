@@ -12,7 +12,8 @@ import pytest
 
 from market_assets.warehouse.connection import connect
 from market_assets.warehouse.tables import PRICE_BAR
-from market_assets.warehouse.versions import Scope, WriteResult, side_by_side, transaction, write_versions
+from market_assets.warehouse.versions import side_by_side, transaction, write_versions
+from market_assets.warehouse.writes import Scope, WriteResult
 
 SECONDS = 20.0
 """How long a test waits for what has to happen."""

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from market_assets.errors import OutOfOrderKnowledge, SchemaMismatch, WarehouseUnavailable
 from market_assets.warehouse.connection import connect, read_frame
 from market_assets.warehouse.tables import PRICE_BAR, TABLES, indicator_table
-from market_assets.warehouse.versions import Scope, WriteResult, as_of, transaction, write_versions
+from market_assets.warehouse.versions import as_of, transaction, write_versions
+from market_assets.warehouse.writes import Scope, WriteResult
 
 MONDAY = datetime(2024, 1, 8, 22, tzinfo=UTC)
 
