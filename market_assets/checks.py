@@ -11,7 +11,6 @@ from market_assets.assets.columns import column_schema
 from market_assets.domain.indicators import ascending_columns, output_columns, outputs
 from market_assets.policy import OWNERS
 from market_assets.warehouse.tables import DATABASE, QUALITY_RESULT
-from market_assets.warmup import needed_later, warm_up
 from quality.checks import Database, build_checks
 from quality.results import PostgresResultSink
 from quality.suites.index_value import IndexThresholds, index_constituent_suite, index_value_suite
@@ -70,5 +69,4 @@ def quality_results() -> AssetSpec:
 
 
 def _warehouse_url(context: AssetCheckExecutionContext) -> str:
-    warm_up(needed_later(context))  # a suite waits for the database
     return cast("Platform", context.resources.platform).warehouse_url

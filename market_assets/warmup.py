@@ -3,8 +3,8 @@
 Loading the code location imports none of them. A run that reaches checks and marts needs Great Expectations and dbt,
 four seconds of imports that would follow the data work; here they happen in a thread beside it. Of two threads in one
 interpreter only one imports or computes, so it is begun when the run begins to wait: for a vendor over a network, or
-for the database while the first suite of checks runs there. Python lets a second importer of a package wait for the
-first, so the steps need not know about the thread.
+for the database while it stores the constituents of a long range. Python lets a second importer of a package wait for
+the first, so the steps need not know about the thread.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dagster import AssetCheckExecutionContext, AssetExecutionContext
+    from dagster import AssetExecutionContext
 
     from market_assets.resources import Platform
 
@@ -34,7 +34,7 @@ def waits_for_vendors(platform: Platform) -> bool:
     return any(source.kind not in LOCAL_SOURCES for source in platform.config.sources)
 
 
-def needed_later(context: AssetExecutionContext | AssetCheckExecutionContext) -> list[str]:
+def needed_later(context: AssetExecutionContext) -> list[str]:
     """Heavy packages of the run's steps, in the order in which they are reached."""
     steps = context.job_def.graph.node_names()
     checks = any(step.endswith("_checks") for step in steps)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from quality.suite import SAMPLE_ROWS, WHOLE_TABLE, Check, RowCheck, Scope, Suite
@@ -20,6 +22,10 @@ from quality.suite import SAMPLE_ROWS, WHOLE_TABLE, Check, RowCheck, Scope, Suit
 if TYPE_CHECKING:
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
     from great_expectations.datasource.fluent.interfaces import Batch
+
+LANES, LONG_SCOPE = 2, 100
+"""Checks that run at the same time on more sessions than LONG_SCOPE, each in a context and on a connection of its own:
+most of them keep one processor of the server busy. For fewer sessions a second context costs more than it saves."""
 
 # "(psycopg.errors.UndefinedColumn) column "x" does not exist", then the position, the statement and a link.
 _DATABASE_ERROR = re.compile(
@@ -118,8 +124,20 @@ def run_suite(url: str, suite: Suite, scope: Scope, names: Collection[str] | Non
         great_expectations.datasource.fluent.interfaces.TestConnectionError: the database cannot be reached.
     """
     chosen = [check for check in suite.checks if names is None or check.name in names]
-    with _batch(url, suite, scope) as batch:
-        return [_run(batch, check, scope) for check in chosen]
+    lanes = LANES if scope.sessions is None or len(scope.sessions) > LONG_SCOPE else 1
+    idle: SimpleQueue[Batch] = SimpleQueue()
+
+    def run(check: Check) -> Outcome:
+        batch = idle.get()
+        try:
+            return _run(batch, check, scope)
+        finally:
+            idle.put(batch)
+
+    with ExitStack() as contexts, ThreadPoolExecutor(lanes, thread_name_prefix=suite.name) as pool:
+        for _ in range(lanes):
+            idle.put(contexts.enter_context(_batch(url, suite, scope)))
+        return list(pool.map(run, chosen))
 
 
 def sqlalchemy_url(url: str) -> str:

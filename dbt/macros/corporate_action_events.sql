@@ -1,6 +1,6 @@
 {# Common table expressions, of which `stepped` is what corporate actions do: one row for each symbol and session at which
    any takes effect. With `after`, a relation of (symbol, session), only what takes effect after that session of each
-   symbol, at which it has a bar: an action with a later ex-date. #}
+   symbol, at which it has a bar: an action with a later ex-date. After a change here, `market dbt build --full-refresh`. #}
 {% macro corporate_action_events(after=none) -%}
 event as (
     select

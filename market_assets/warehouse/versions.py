@@ -13,7 +13,6 @@ write speaks for, its rows are copied straight into it. A crash before the commi
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -46,8 +45,7 @@ class VersionedWriter:
         self._run_id = run_id
         self._beside = beside
         self._stages = 0
-        self._inserted: Counter[str] = Counter()
-        self._tables: dict[str, VersionedTable] = {}
+        self._inserted: dict[str, tuple[VersionedTable, int]] = {}
         self._scalar(digests.MARK)
 
     def write(
@@ -179,12 +177,12 @@ class VersionedWriter:
     def outdated_statistics(self) -> list[VersionedTable]:
         """Tables that grew so much that the planner knows too little of them: it would join a bulk load row by row."""
         return [
-            self._tables[table]
-            for table, inserted in self._inserted.items()
+            table
+            for name, (table, inserted) in self._inserted.items()
             if inserted > ANALYZE_ROWS
             and inserted
             > ANALYZE_SHARE
-            * float(self._scalar("select greatest(reltuples, 0) from pg_class where oid = $1::regclass", (table,)))
+            * float(self._scalar("select greatest(reltuples, 0) from pg_class where oid = $1::regclass", (name,)))
         ]
 
     def _execute(self, statement: str, parameters: Sequence[object] = ()) -> None:
@@ -233,8 +231,8 @@ class VersionedWriter:
         return WriteResult(rows, rows)
 
     def _note_inserted(self, table: VersionedTable, rows: int) -> None:
-        self._tables[table.qualified] = table
-        self._inserted[table.qualified] += rows
+        _, before = self._inserted.get(table.qualified, (table, 0))
+        self._inserted[table.qualified] = table, before + rows
 
     def _changes(self, table: VersionedTable, stage: str) -> str:
         """Staged rows that do not equal their current version, in a temporary table; returns its name."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 from small_market import SESSIONS, Market
 
-from quality import report
+from quality import report, validation
 from quality.errors import SuiteError
 from quality.suite import WHOLE_TABLE, ExpectationCheck, RowCheck, Scope, Severity, Suite
+from quality.suites.price_bar import price_bar_suite
 from quality.validation import Outcome, SessionCount, run_suite, sqlalchemy_url
 
 FIFTH = SESSIONS[4]
@@ -71,6 +73,22 @@ def test_a_sample_is_the_first_rows_by_their_key_and_all_are_counted(good_market
 def test_only_the_checks_that_are_asked_for_are_run(good_market: Market) -> None:
     outcomes = run_suite(good_market.url, suite(check("a"), check("b")), Scope((FIFTH,)), {"b"})
     assert [outcome.check.name for outcome in outcomes] == ["b"]
+
+
+@pytest.mark.parametrize("lanes", [2, 5])
+def test_checks_that_run_at_the_same_time_find_what_each_finds_alone(
+    good_market: Market, monkeypatch: pytest.MonkeyPatch, lanes: int
+) -> None:
+    good_market.set_bar("BBB", SESSIONS[4], volume=-1.0, close=-5.0)
+    good_market.execute("delete from raw.price_bar where symbol = 'CCC' and session = %s", SESSIONS[2])
+    bars = price_bar_suite()
+    alone = [replace(outcome, seconds=0.0) for outcome in run_suite(good_market.url, bars, Scope(SESSIONS))]
+    assert sum(not outcome.passed for outcome in alone) >= 3
+    monkeypatch.setattr(validation, "LONG_SCOPE", 0)
+    monkeypatch.setattr(validation, "LANES", lanes)
+    for _ in range(3):
+        together = run_suite(good_market.url, bars, Scope(SESSIONS))
+        assert [replace(outcome, seconds=0.0) for outcome in together] == alone
 
 
 def test_a_table_without_sessions_is_always_checked_whole(good_market: Market) -> None:
