@@ -41,6 +41,7 @@ def test_a_build_tests_the_sessions_it_changed(market: Warehouse, dbt: Any) -> N
     assert unchecked_from(market) == "infinity"
 
 
+@pytest.mark.long
 def test_a_build_without_a_change_tests_no_row(market: Warehouse, dbt: Any) -> None:
     status, _, statement = outcome_of(dbt, "build", "--select", MODEL)
     assert status == "pass"
@@ -61,6 +62,7 @@ def test_a_failing_row_is_reported_by_every_build_until_it_is_corrected(market: 
     assert unchecked_from(market) == "infinity"
 
 
+@pytest.mark.long
 def test_what_was_built_without_its_tests_is_tested_by_the_next_build(market: Warehouse, dbt: Any) -> None:
     market.restate(INDEX_VALUE, f"session = '{EARLY}'", divisor=-1.0)
     dbt.run("run", "--select", MODEL)
@@ -74,6 +76,7 @@ def test_what_was_built_without_its_tests_is_tested_by_the_next_build(market: Wa
     assert f"session >= date '{EARLY}'" in statement
 
 
+@pytest.mark.long
 def test_a_mart_with_a_test_left_out_stays_unchecked(market: Warehouse, dbt: Any) -> None:
     market.restate(INDEX_VALUE, f"session = '{EARLY}'", market_value=2.0)
     key = "primary_key_fct_index_value_index_id__session"
@@ -92,6 +95,7 @@ def test_tests_by_themselves_look_at_whole_tables(market: Warehouse, dbt: Any) -
     market.restate(INDEX_VALUE, f"session = '{EARLY}'", divisor=-1.0)
 
 
+@pytest.mark.long
 def test_a_full_build_is_tested_whole(market: Warehouse, dbt: Any) -> None:
     status, _, statement = outcome_of(dbt, "build", "--full-refresh", "--select", MODEL)
     assert status == "pass"
