@@ -79,6 +79,7 @@ def test_a_server_process_killed_while_it_writes_leaves_mart_and_watermark_as_th
     assert is_current(market, "fct_daily_bar", full_sql)
 
 
+@pytest.mark.long
 def test_a_mart_built_without_the_mart_it_reads_catches_up_later(
     market: Warehouse, dbt: Any, full_sql: dict[str, str]
 ) -> None:
@@ -135,6 +136,7 @@ def test_two_builds_of_a_mart_wait_for_each_other(market: Warehouse, dbt: Any) -
     assert noted(market, "fct_index_value")[3] > 0
 
 
+@pytest.mark.long
 def test_a_view_is_left_alone_until_its_definition_changes(market: Warehouse, dbt: Any) -> None:
     query = (
         "select relname, c.oid::bigint, c.xmin::text from pg_class c join pg_namespace n on n.oid = relnamespace "
