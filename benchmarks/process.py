@@ -13,9 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from benchmarks.inputs import PROJECT
 
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.25
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 _NOT_FOR_CHILDREN = ("PYTHONDONTWRITEBYTECODE", "DAGSTER_EVENT_BATCH_SIZE", "MARKET_DATABASE_URL", "DAGSTER_HOME")
@@ -28,7 +30,7 @@ class Finished:
 
     Attributes:
         seconds: from launch to exit.
-        peak_mb: largest resident memory of the process, megabytes.
+        peak_mb: largest resident memory of the process and of those it started, each at its own time, megabytes.
         output: what it printed.
     """
 
@@ -62,20 +64,28 @@ def python(arguments: Sequence[str], environment: Mapping[str, str] | None = Non
 
 
 def _peak_mb(child: subprocess.Popen[bytes] | subprocess.Popen[str]) -> float:
-    """Largest resident memory of `child`, megabytes; waits for its end.
+    """Largest resident memory of `child` and of what it started but for a server, megabytes; waits for its end.
 
     Looked at while it runs: what the kernel tells afterwards includes the memory of this process, which it began with.
     """
-    peak = 0
+    peaks: dict[int, int] = {}
     while True:
-        with suppress(OSError):
-            status = Path(f"/proc/{child.pid}/status").read_text(encoding="ascii")
-            peak = max([peak, *(int(size) for size in _PEAK.findall(status))])
+        for pid in _family(child.pid):
+            with suppress(OSError):
+                status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+                if not status.startswith("Name:\tpostgres\n"):
+                    peaks[pid] = max([peaks.get(pid, 0), *(int(size) for size in _PEAK.findall(status))])
         try:
             child.wait(LOOK_SECONDS)
         except subprocess.TimeoutExpired:
             continue
-        return peak / 1024
+        return sum(peaks.values()) / 1024
+
+
+def _family(pid: int) -> list[int]:
+    with suppress(psutil.NoSuchProcess):
+        return [pid, *(started.pid for started in psutil.Process(pid).children(recursive=True))]
+    return []
 
 
 def child_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:

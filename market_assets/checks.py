@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from dagster import AssetCheckExecutionContext, AssetChecksDefinition, AssetSpec
 
 from lineage.facts import COLUMN_SCHEMA, TABLE_NAME
 from market_assets.assets.columns import column_schema
+from market_assets.companion import call
 from market_assets.domain.indicators import ascending_columns, output_columns, outputs
 from market_assets.policy import OWNERS
 from market_assets.warehouse.tables import DATABASE, QUALITY_RESULT
@@ -16,6 +18,7 @@ from quality.results import PostgresResultSink
 from quality.suites.index_value import IndexThresholds, index_constituent_suite, index_value_suite
 from quality.suites.indicator import ColumnBounds, IndicatorThresholds, indicator_suite
 from quality.suites.price_bar import PriceBarThresholds, price_bar_suite
+from quality.validation import run_suite
 
 if TYPE_CHECKING:
     from market_assets.resources import Platform
@@ -39,7 +42,7 @@ def build_quality_checks(platform: Platform) -> list[AssetChecksDefinition]:
         "index_constituents": index_constituent_suite(index),
     }
     also_read = {"raw_prices": ["corporate_actions", "securities"], "index_values": ["index_constituents"]}
-    database = Database(_warehouse_url, frozenset({"platform"}))
+    database = Database(_warehouse_url, frozenset({"platform"}), run=partial(call, run_suite))
     return [
         build_checks(
             suite,

@@ -70,6 +70,10 @@ def backfill(
     ] = False,
 ) -> None:
     """Materialize a range of sessions in one run, now, in this process. Without options: everything."""
+    if assets is None:
+        from market_assets.companion import start as start_companion
+
+        start_companion()  # before Dagster is imported here
     from market_assets.commands.backfill import run
 
     raise typer.Exit(run(start and start.date(), end and end.date(), assets, source, symbols, provisional))

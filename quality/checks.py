@@ -18,7 +18,7 @@ Running a suite belongs in validation.py, wording in report.py, storage in resul
 
 # No `from __future__ import annotations`: Dagster compares the annotation of `context` with its classes.
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -58,17 +58,23 @@ _RANGE_END = "dagster/asset_partition_range_end"
 _Failures: TypeAlias = set[tuple[str, date]]
 
 
+RunSuite: TypeAlias = Callable[[str, Suite, Scope, Collection[str]], Sequence[Outcome]]
+"""What `run_suite` takes and returns."""
+
+
 @dataclass(frozen=True)
 class Database:
-    """Where a run finds the table it checks.
+    """Where a run finds the table it checks, and how.
 
     Attributes:
         url: gives the libpq URL from the context of the op, from one of its resources, say.
         required_resource_keys: the resources that `url` reads.
+        run: runs a suite there; `run_suite` in another process, say.
     """
 
     url: Callable[[AssetCheckExecutionContext], str]
     required_resource_keys: frozenset[str] = frozenset()
+    run: RunSuite = run_suite
 
 
 def build_checks(
@@ -123,7 +129,7 @@ def build_checks(
         scope = Scope() if suite.session_column is None else scope_of(context.run.tags, partitions_def)
         names = {check.name for check in context.selected_asset_check_keys}
         target = database.url(context)
-        outcomes = run_suite(target, suite, scope, names)
+        outcomes = database.run(target, suite, scope, names)
         failed_before: _Failures = set()
         if sink is not None:
             asset = key.to_user_string()

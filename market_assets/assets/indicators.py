@@ -14,7 +14,7 @@ from dagster import (
 )
 
 from lineage.facts import COLUMN_LINEAGE, COLUMN_SCHEMA, TABLE_NAME, lineage_table
-from market_assets import plots
+from market_assets import companion, plots
 from market_assets.assets.columns import column_schema, indicator_lineage, verify_lineage
 from market_assets.assets.results import partitioned_result, write_metadata
 from market_assets.calculation import calculate_indicators
@@ -51,6 +51,7 @@ def build_indicators(partitions: DailyPartitionsDefinition, automation: Automati
         },
     )
     def indicators(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult[Any]:
+        companion.start_for(context)
         with classified_errors(context):
             verify_lineage(platform.warehouse_url, table, lineage)
             report = calculate_indicators(platform, *run_range(context), run_id=context.run.run_id)

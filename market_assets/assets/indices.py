@@ -16,7 +16,7 @@ from dagster import (
 )
 
 from lineage.facts import COLUMN_LINEAGE, COLUMN_SCHEMA, TABLE_NAME, lineage_table, tables_metadata
-from market_assets import plots
+from market_assets import companion, plots
 from market_assets.assets.columns import column_schema, index_lineage, verify_lineage
 from market_assets.assets.results import partitioned_result, write_metadata
 from market_assets.index_calculation import calculate_indices
@@ -32,11 +32,8 @@ from market_assets.warehouse.tables import (
     REBALANCE,
     REBALANCE_TARGET,
 )
-from market_assets.warmup import needed_later, warm_up
 
 INDEX_VALUES, INDEX_CONSTITUENTS = "index_values", "index_constituents"
-LONG_RANGE_DAYS = 365
-"""A longer range keeps the database busy for so long that something else can be done beside it."""
 
 INPUTS = ["raw_prices", "corporate_actions", "securities", "int_golden_bar", "int_golden_action"]
 
@@ -85,8 +82,7 @@ def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationC
         context: AssetExecutionContext, platform: ResourceParam[Platform]
     ) -> Iterator[MaterializeResult[Any]]:
         start, end = run_range(context)
-        if (end - start).days > LONG_RANGE_DAYS:
-            warm_up(needed_later(context))
+        companion.start_for(context)
         with classified_errors(context):
             for table, asset in ((INDEX_VALUE, INDEX_VALUES), (INDEX_CONSTITUENT, INDEX_CONSTITUENTS)):
                 verify_lineage(platform.warehouse_url, table, index_lineage(asset))

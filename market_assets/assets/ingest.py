@@ -16,7 +16,7 @@ from dagster import (
 )
 
 from lineage.facts import COLUMN_SCHEMA, TABLE_NAME, tables_metadata
-from market_assets import plots
+from market_assets import companion, plots
 from market_assets.assets.columns import column_schema
 from market_assets.assets.ingest_metadata import of_table, on_every_partition, on_last_partition
 from market_assets.assets.results import partitioned_result, write_metadata
@@ -41,7 +41,6 @@ from market_assets.warehouse.tables import (
     UNIVERSE_MEMBER,
     VersionedTable,
 )
-from market_assets.warmup import needed_later, waits_for_vendors, warm_up
 
 RAW_PRICES, CORPORATE_ACTIONS, SECURITIES = "raw_prices", "corporate_actions", "securities"
 FURTHER_TABLES = {
@@ -106,8 +105,7 @@ def build_ingest(partitions: DailyPartitionsDefinition, sessions_per_run: int | 
     ) -> Iterator[MaterializeResult[Any]]:
         selected = {key.to_user_string() for key in context.selected_asset_keys}
         tags = context.run.tags
-        if waits_for_vendors(platform):
-            warm_up(needed_later(context))
+        companion.start_for(context)
         with classified_errors(context):
             report = ingest(
                 platform,

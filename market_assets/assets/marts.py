@@ -1,7 +1,7 @@
 """The dbt marts: one `dbt build` per run, each model an asset and each data test an asset check."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from dagster import (
     AssetCheckKey,
@@ -21,14 +21,12 @@ from lineage.catalog import read_catalog
 from lineage.columns import Catalog, analyse_sql
 from lineage.errors import ColumnLineageError
 from lineage.facts import TABLE_NAME, sql_metadata, statistics_metadata
-from market_assets.dbt.project import full_sql, invoke
+from market_assets.companion import call
+from market_assets.dbt.project import NodeResult, full_sql, invoke
 from market_assets.dbt.specs import DbtModel, DbtTest
 from market_assets.policy import classified_errors
 from market_assets.resources import Platform
 from market_assets.warehouse.connection import connect
-
-if TYPE_CHECKING:
-    from dbt.artifacts.schemas.run import RunResult
 
 PASSED = {"pass", "success"}
 FAILED = {"fail", "error", "runtime error"}
@@ -59,21 +57,20 @@ def build_marts(models: Sequence[DbtModel], automation: AutomationCondition[Any]
         with classified_errors(context), connect(platform.warehouse_url, autocommit=True) as connection:
             # A run of the daemon and `market backfill` may build at the same time; the lock ends with the connection.
             connection.execute("select pg_advisory_lock(hashtextextended('market_assets.marts', 0))")
-            outcome = invoke(
+            outcome = call(
+                invoke,
                 ["build", "--select", *names, "--exclude-resource-type", "unit_test"],
                 platform.warehouse_url,
-                run_id=context.run.run_id,
+                context.run.run_id,
                 on_event=_progress(platform, len(names)),
             )
             catalog, full = read_catalog(connection), full_sql(platform.warehouse_url)
-        results = {result.node.unique_id: result for result in outcome}
+        results = {result.unique_id: result for result in outcome}
         sources = _Sources(full, catalog, {str(model.spec.metadata[TABLE_NAME]): model.spec.key for model in models})
         yield from _results(selected, results, sources, set(context.selected_asset_check_keys))
         failed = [model.spec.key.path[-1] for model in selected if _status(results.get(model.unique_id)) not in PASSED]
         if failed:
-            reasons = "; ".join(
-                f"{result.node.name}: {result.message}" for result in outcome if _status(result) in FAILED
-            )
+            reasons = "; ".join(f"{result.name}: {result.message}" for result in outcome if _status(result) in FAILED)
             raise Failure(
                 f"dbt built {len(names) - len(failed)} of {len(names)} models, not {', '.join(failed)}. {reasons}",
                 allow_retries=False,
@@ -91,7 +88,7 @@ class _Sources(NamedTuple):
 
 
 def _results(
-    models: Sequence[DbtModel], results: Mapping[str, "RunResult"], sources: _Sources, wanted: set[AssetCheckKey]
+    models: Sequence[DbtModel], results: Mapping[str, NodeResult], sources: _Sources, wanted: set[AssetCheckKey]
 ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
     for model in models:
         result = results.get(model.unique_id)
@@ -102,30 +99,29 @@ def _results(
                 yield _check(test, results.get(test.unique_id))
 
 
-def _metadata(result: "RunResult", sources: _Sources) -> dict[str, Any]:
-    rows = int(result.adapter_response.get("rows_affected", 0) or 0)
-    sql = sources.sql.get(result.node.unique_id, "")
+def _metadata(result: NodeResult, sources: _Sources) -> dict[str, Any]:
+    sql = sources.sql.get(result.unique_id, "")
     try:
         lineage = analyse_sql(sql, sources.catalog)
     except ColumnLineageError:
         lineage = None  # SQL that the parser does not know; the table's lineage is still complete
     return {
-        "rows_written": rows,
-        "seconds": round(result.execution_time, 3),
-        **statistics_metadata(rows),
+        "rows_written": result.rows,
+        "seconds": round(result.seconds, 3),
+        **statistics_metadata(result.rows),
         **sql_metadata(sql, lineage, sources.assets),
     }
 
 
-def _check(test: DbtTest, result: "RunResult | None") -> AssetCheckResult:
+def _check(test: DbtTest, result: NodeResult | None) -> AssetCheckResult:
     status = _status(result)
     metadata: dict[str, Any] = {"status": status or "not run: a model before it failed"}
     if result is not None:
-        metadata |= {"failing_rows": int(result.failures or 0), "seconds": round(result.execution_time, 3)}
+        metadata |= {"failing_rows": result.failures, "seconds": round(result.seconds, 3)}
         if result.message:
-            metadata["message"] = str(result.message)
+            metadata["message"] = result.message
         if status not in PASSED:
-            metadata["sql"] = str(getattr(result.node, "compiled_code", ""))
+            metadata["sql"] = result.sql
     return AssetCheckResult(
         asset_key=test.spec.asset_key,
         check_name=test.spec.name,
@@ -136,17 +132,9 @@ def _check(test: DbtTest, result: "RunResult | None") -> AssetCheckResult:
     )
 
 
-def _status(result: "RunResult | None") -> str:
-    return "" if result is None else str(result.status)
+def _status(result: NodeResult | None) -> str:
+    return "" if result is None else result.status
 
 
-def _progress(platform: Platform, models: int) -> Any:
-    done = 0
-
-    def count(event: Any) -> None:
-        nonlocal done
-        if event.info.name == "LogModelResult":
-            done += 1
-            platform.progress("marts: models", done, models)
-
-    return count
+def _progress(platform: Platform, models: int) -> Callable[[int], None]:
+    return lambda done: platform.progress("marts: models", done, models)

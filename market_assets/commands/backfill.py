@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import DagsterEventType, DagsterInstance
 from rich.markup import escape
 
+from market_assets import companion
 from market_assets.assets.ingest import PROVISIONAL_TAG, RAW_PRICES, SOURCE_TAG, SYMBOLS_TAG
 from market_assets.commands.console import console, progress_bar, table
 from market_assets.errors import ConfigError, InputError
@@ -87,6 +88,7 @@ def run(
                 tags=tags,
                 on_event=_step_progress(platform, definitions, assets),
             )
+            companion.finish()
             delivered = _deliver_lineage(platform, definitions, instance)
     _maintain(url, before)
     _summary(url, outcome, before, delivered, time.monotonic() - began)

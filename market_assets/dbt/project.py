@@ -13,6 +13,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -22,8 +24,33 @@ from market_assets.settings import dbt_project, market_home
 from market_assets.warehouse.server import database_name
 
 if TYPE_CHECKING:
-    from dbt.artifacts.schemas.run import RunExecutionResult
+    from dbt.artifacts.schemas.run import RunExecutionResult, RunResult
     from dbt.contracts.graph.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What came of one node of the project. Plain values: a build may run in another process.
+
+    Attributes:
+        unique_id, name: dbt's.
+        status: dbt's word: success, pass, warn, fail, error, skipped.
+        message: what dbt or the database said, empty for nothing.
+        seconds: how long it took.
+        rows: rows written, 0 where the database does not say.
+        failures: failing rows of a test.
+        sql: the statement as it was compiled.
+    """
+
+    unique_id: str
+    name: str
+    status: str
+    message: str
+    seconds: float
+    rows: int
+    failures: int
+    sql: str
+
 
 MANIFEST, PARTIAL_PARSE = "manifest.json", "partial_parse.msgpack"
 
@@ -108,18 +135,18 @@ def connection_environment(url: str) -> dict[str, str]:
 
 
 def invoke(
-    arguments: Sequence[str], url: str, *, run_id: str, on_event: Callable[[Any], None] | None = None
-) -> RunExecutionResult:
+    arguments: Sequence[str], url: str, run_id: str, *, on_event: Callable[[int], None] | None = None
+) -> list[NodeResult]:
     """Run one dbt command in this process against the database at `url`.
 
     Args:
         arguments: command and options, such as ["build", "--select", "marts"].
         url: libpq URL of the warehouse.
         run_id: names the folder of this invocation's artifacts, so that two runs do not write over each other.
-        on_event: called with each dbt event.
+        on_event: called with how many models are done, after each of them.
 
     Returns:
-        dbt's results, failed nodes included.
+        Every node's result, those of failed nodes included.
 
     Raises:
         TerminalError: dbt could not run at all.
@@ -127,9 +154,10 @@ def invoke(
     from dbt.cli.main import dbtRunner
 
     target = market_home() / "dbt" / "runs" / run_id
+    callbacks = [_counting(on_event)] if on_event else []
     try:
         with _environment({**connection_environment(url), **_quiet()}):
-            result = dbtRunner(manifest=_parsed(), callbacks=[on_event] if on_event else []).invoke(
+            result = dbtRunner(manifest=_parsed(), callbacks=callbacks).invoke(
                 ["--quiet", "--log-level", "none", "--no-write-json", *arguments, *folders(target)]
             )
     finally:
@@ -139,7 +167,30 @@ def invoke(
     if result.result is None or isinstance(result.result, bool):
         raise TerminalError(f"dbt {' '.join(arguments)} gave no results; run it by hand with `market dbt`")
     outcome: RunExecutionResult = result.result  # type: ignore[assignment]  # build, run and test return this one
-    return outcome
+    return [_plain(node) for node in outcome]
+
+
+def _counting(on_event: Callable[[int], None]) -> Callable[[Any], None]:
+    done = count(1)
+
+    def look(event: Any) -> None:
+        if event.info.name == "LogModelResult":
+            on_event(next(done))
+
+    return look
+
+
+def _plain(result: RunResult) -> NodeResult:
+    return NodeResult(
+        unique_id=str(result.node.unique_id),
+        name=str(result.node.name),
+        status=str(result.status),
+        message=str(result.message or ""),
+        seconds=result.execution_time,
+        rows=int(result.adapter_response.get("rows_affected", 0) or 0),
+        failures=int(result.failures or 0),
+        sql=str(getattr(result.node, "compiled_code", None) or ""),
+    )
 
 
 def _parsed() -> Manifest:
@@ -169,8 +220,8 @@ def ensure_views(url: str) -> bool:
         row = connection.execute("select obj_description('intermediate'::regnamespace, 'pg_namespace')").fetchone()
         if row is not None and row[0] == wanted:
             return False
-        outcome = invoke(["run", "--select", "staging", "intermediate"], url, run_id=f"views-{os.getpid()}")
-        failed = [f"{result.node.name}: {result.message}" for result in outcome if result.status == "error"]
+        outcome = invoke(["run", "--select", "staging", "intermediate"], url, f"views-{os.getpid()}")
+        failed = [f"{result.name}: {result.message}" for result in outcome if result.status == "error"]
         if failed:
             raise TerminalError(f"dbt cannot create the views: {'; '.join(failed)}")
         connection.execute(sql.SQL("comment on schema intermediate is {}").format(sql.Literal(wanted)))
@@ -190,8 +241,8 @@ def full_sql(url: str) -> dict[str, str]:
         if stored["fingerprint"] == wanted:
             sql: dict[str, str] = stored["sql"]
             return sql
-    outcome = invoke(["compile", "--full-refresh", "--select", "marts"], url, run_id=f"compile-{os.getpid()}")
-    compiled = {str(result.node.unique_id): str(getattr(result.node, "compiled_code", "")) for result in outcome}
+    outcome = invoke(["compile", "--full-refresh", "--select", "marts"], url, f"compile-{os.getpid()}")
+    compiled = {result.unique_id: result.sql for result in outcome}
     temporary = cache.with_suffix(f".{os.getpid()}")
     temporary.write_text(json.dumps({"fingerprint": wanted, "sql": compiled}), encoding="utf-8")
     temporary.replace(cache)
