@@ -1,15 +1,18 @@
-"""Work in chunks: of even size, and the next one made while one is worked on."""
+"""Work in chunks: of even size, the next one made while one is worked on, two of them worked on at a time."""
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from queue import SimpleQueue
 from typing import Final, TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _END: Final = object()
 
@@ -61,3 +64,22 @@ def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
     finally:
         stopped.set()
         wanted.release()
+
+
+def overlapped(
+    work: Callable[[Item], Result], items: Iterable[Item], *, beside: Callable[[Item, Item], bool]
+) -> Iterator[tuple[Item, Result]]:
+    """(item, work(item)) in order, at most two of them worked on at a time, each in a thread.
+
+    An item is begun while the one before it is worked on if `beside(before, item)`. An error of `work` is raised in its
+    place, when the item after it, if that was begun, has been finished too; what came of that is not handed over.
+    """
+    under_way: deque[tuple[Item, Future[Result]]] = deque()
+    with ThreadPoolExecutor(2, thread_name_prefix="overlapped") as threads:
+        for item in items:
+            while len(under_way) == 2 or (under_way and not beside(under_way[-1][0], item)):
+                before, future = under_way.popleft()
+                yield before, future.result()
+            under_way.append((item, threads.submit(work, item)))
+        for before, future in under_way:
+            yield before, future.result()

@@ -1,10 +1,10 @@
-"""A second process beside a run, which has imported Great Expectations and dbt by the time the run needs them.
+"""A second process beside a run, which has imported Great Expectations, matplotlib and dbt when the run needs them.
 
-Loading the code location imports neither. A run that reaches checks and marts needs both, five seconds of imports, and
-a thread beside the data work would not hide them: of two threads in one interpreter only one imports or computes. So a
-second interpreter imports them on another processor, and `call` has it run a suite or a dbt build. Whoever is alone
-(one processor, a worker that may have no children, packages that are imported already) runs the function itself; the
-outcome is the same.
+Loading the code location imports none of them. A run that reaches checks and marts needs all, five seconds of imports,
+and a thread beside the data work would not hide them: of two threads in one interpreter only one imports or computes.
+So a second interpreter imports them on another processor, and `call` has it run a suite, a plot or a dbt build. Whoever
+is alone (one processor, a worker that may have no children, packages that are imported already) runs the function
+itself; the outcome is the same.
 
 The companion ends with the process it serves, whatever ends that, and so do the statements it had running.
 """
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-HEAVY = ("quality.expectations", "dbt.cli.main", "dbt.adapters.postgres")
-"""What is imported ahead, in the order in which a run reaches it."""
+HEAVY = ("quality.expectations", "matplotlib.backends.backend_agg", "dbt.cli.main", "dbt.adapters.postgres")
+"""What is imported ahead, in the order in which a daily run reaches it."""
 
 _log = logging.getLogger(__name__)
 

@@ -1,9 +1,13 @@
-"""Small pictures for materialization metadata. matplotlib is imported only when one is drawn."""
+"""Small pictures for materialization metadata. matplotlib is imported only when one is drawn.
+
+Assets have them drawn by the companion, which has imported it: `call(plots.png, plots.levels, values)`.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,13 +27,18 @@ def _figure() -> Figure:
     return Figure(figsize=SIZE, dpi=DPI, layout="constrained")
 
 
-def plot_metadata(figure: Figure) -> dict[str, MetadataValue]:
-    """`figure` as a PNG inside markdown, under the key `plot`."""
+def png(plot: Callable[..., Figure], *arguments: object) -> bytes:
+    """What `plot` draws of `arguments`, as a PNG."""
+    buffer = io.BytesIO()
+    plot(*arguments).savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def plot_metadata(picture: bytes) -> dict[str, MetadataValue]:
+    """A PNG inside markdown, under the key `plot`."""
     from dagster import MetadataValue
 
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
+    encoded = base64.b64encode(picture).decode("ascii")
     return {"plot": MetadataValue.md(f"![plot](data:image/png;base64,{encoded})")}
 
 

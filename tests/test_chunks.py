@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_assets.chunks import chunks, read_ahead
+from market_assets.chunks import chunks, overlapped, read_ahead
 
 SECONDS = 10.0
 """How long a test waits for a thread before it fails."""
@@ -85,3 +86,60 @@ def test_a_caller_that_stops_early_does_not_wait_for_what_is_being_made() -> Non
     assert not finished.is_set()
     let_go.set()
     assert finished.wait(SECONDS)
+
+
+def test_two_items_are_worked_on_at_a_time_and_handed_over_in_order():
+    both = threading.Barrier(2, timeout=SECONDS)
+    running, most = 0, 0
+    lock = threading.Lock()
+
+    def work(item: int) -> int:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        both.wait()
+        with lock:
+            running -= 1
+        return item * item
+
+    assert list(overlapped(work, range(6), beside=lambda *_: True)) == [(item, item * item) for item in range(6)]
+    assert most == 2
+
+
+@given(st.lists(st.sampled_from("ab"), max_size=12))
+def test_items_that_may_not_stand_beside_one_another_do_not(letters):
+    under_way: list[str] = []
+    clashes: list[str] = []
+
+    def work(item: tuple[int, str]) -> str:
+        clashes.extend(other for other in under_way if other == item[1])
+        under_way.append(item[1])
+        under_way.remove(item[1])
+        return item[1]
+
+    items = list(enumerate(letters))
+    done = list(overlapped(work, items, beside=lambda before, after: before[1] != after[1]))
+    assert done == [(item, item[1]) for item in items]
+    assert not clashes
+
+
+def test_an_error_comes_in_its_place_after_what_was_begun_is_finished():
+    begun, finished = threading.Event(), threading.Event()
+    handed: list[int] = []
+
+    def work(item: int) -> int:
+        if item == 1:
+            assert begun.wait(SECONDS)
+            raise LookupError(item)
+        if item == 2:
+            begun.set()
+            time.sleep(0.05)
+            finished.set()
+        return item
+
+    results = (handed.append(item) for item, _ in overlapped(work, range(9), beside=lambda *_: True))
+    with pytest.raises(LookupError):
+        list(results)
+    assert handed == [0]
+    assert finished.is_set()

@@ -14,17 +14,17 @@ MAXIMUM_BYTES = 60_000
 """A picture is stored with its event; that many are kept for each asset."""
 
 
-def png_of(figure) -> bytes:
-    (markdown,) = plots.plot_metadata(figure).values()
-    text = str(markdown.value)
-    assert text.startswith("![plot](data:image/png;base64,")
-    return base64.b64decode(text.removeprefix("![plot](data:image/png;base64,").removesuffix(")"))
-
-
 def assert_small_png(figure) -> None:
-    image = png_of(figure)
+    image = plots.png(lambda: figure)
     assert image.startswith(b"\x89PNG\r\n\x1a\n")
     assert len(image) < MAXIMUM_BYTES
+
+
+def test_a_picture_is_shown_inside_markdown():
+    (markdown,) = plots.plot_metadata(b"png").values()
+    text = str(markdown.value)
+    assert text.startswith("![plot](data:image/png;base64,")
+    assert base64.b64decode(text.removeprefix("![plot](data:image/png;base64,").removesuffix(")")) == b"png"
 
 
 @pytest.mark.parametrize(("symbols", "months"), [(1, 1), (5, 157), (60, 12), (26, 3)])

@@ -55,13 +55,14 @@ def build_indicators(partitions: DailyPartitionsDefinition, automation: Automati
         with classified_errors(context):
             verify_lineage(platform.warehouse_url, table, lineage)
             report = calculate_indicators(platform, *run_range(context), run_id=context.run.run_id)
+        last = report.last
         return partitioned_result(
             context,
             INDICATORS,
             report.rows_by_session,
             every={**write_metadata(report.result), "symbols": report.symbols},
             last={},
-            figure=plots.distributions(report.last, PLOTTED) if len(report.last) else None,
+            picture=companion.call(plots.png, plots.distributions, last[PLOTTED], PLOTTED) if len(last) else None,
         )
 
     return indicators

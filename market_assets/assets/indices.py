@@ -100,7 +100,7 @@ def build_indices(partitions: DailyPartitionsDefinition, automation: AutomationC
                 "recalculations_written": report.recalculations.versions_written,
             },
             last={"frozen_levels_that_depart": report.frozen} if report.frozen else {},
-            figure=plots.levels(report.levels) if len(report.value_rows) > 1 else None,
+            picture=companion.call(plots.png, plots.levels, report.levels) if len(report.value_rows) > 1 else None,
         )
         yield partitioned_result(
             context, INDEX_CONSTITUENTS, report.constituent_rows, every=write_metadata(report.constituents), last={}

@@ -157,11 +157,14 @@ def _range(context: AssetExecutionContext, platform: Platform) -> tuple[date, da
 
 def _raw_prices(context: AssetExecutionContext, platform: Platform, report: IngestReport) -> MaterializeResult[Any]:
     start, end = run_range(context)
+    picture = None
+    if start < end:
+        picture = companion.call(plots.png, plots.coverage, coverage_by_month(platform.warehouse_url, start, end))
     return partitioned_result(
         context,
         RAW_PRICES,
         report.bars_by_session,
         every=on_every_partition(report),
         last=on_last_partition(report),
-        figure=plots.coverage(coverage_by_month(platform.warehouse_url, start, end)) if start < end else None,
+        picture=picture,
     )

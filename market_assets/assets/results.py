@@ -21,8 +21,6 @@ from lineage.facts import PARTITION_ROW_COUNT, statistics_metadata
 from market_assets.plots import plot_metadata
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from market_assets.warehouse.writes import WriteResult
 
 
@@ -45,7 +43,7 @@ def partitioned_result(
     *,
     every: Mapping[str, Any],
     last: Mapping[str, Any],
-    figure: Figure | None = None,
+    picture: bytes | None = None,
 ) -> MaterializeResult[Any]:
     """The result of a session-partitioned asset.
 
@@ -55,13 +53,13 @@ def partitioned_result(
         rows_by_session: session -> rows; a partition without rows reports 0.
         every: small metadata of the run, repeated on each partition.
         last: metadata for the last partition only.
-        figure: a picture for the last partition.
+        picture: a PNG for the last partition.
     """
     keys = list(context.partition_keys)
     metadata: dict[str, dict[str, Any]] = {
         key: {PARTITION_ROW_COUNT: rows_by_session.get(date.fromisoformat(key), 0)} for key in keys
     }
-    metadata[keys[-1]] |= {**last, **(plot_metadata(figure) if figure is not None else {})}
+    metadata[keys[-1]] |= {**last, **(plot_metadata(picture) if picture is not None else {})}
     _add_metadata(context, asset, metadata)
     return MaterializeResult(asset_key=asset, metadata=dict(every))
 

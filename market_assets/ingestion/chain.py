@@ -42,26 +42,28 @@ class Reply:
 
 
 def ask(
-    sources: Sequence[PriceSource],
-    wanted: Wanted,
-    progress: Progress,
-    chunk_symbols: int,
+    source: PriceSource, chain: Sequence[PriceSource], wanted: Wanted, progress: Progress, chunk_symbols: int
 ) -> Iterator[Reply]:
-    """Replies of the first source, then of each next one for the questions that are still open.
+    """Replies of one source to the questions that no source of its chain has answered.
 
-    The caller stores each reply and tells `progress` before it asks for the next one. A source is read one reply ahead:
-    its requests do not depend on what becomes of its replies.
+    It is read one reply ahead: its requests do not depend on what becomes of its replies. Those of the next source do:
+    the caller tells `progress` of every reply before it asks that one.
 
     Args:
-        sources: the chain, at least one; a source alone is asked for everything.
+        source: who is asked.
+        chain: the sources whose answers count, this one among them; a source alone is asked for everything.
         wanted: securities and days.
         progress: what has been answered and refused.
         chunk_symbols: securities per request where the source does not say.
     """
-    for source in sources:
-        questions = open_questions(source, sources, wanted, progress)
-        requests = pieces(questions, source.batch.securities(chunk_symbols))
-        yield from read_ahead(reply for request in requests for reply in _replies(source, request))
+    questions = open_questions(source, chain, wanted, progress)
+    requests = pieces(questions, source.batch.securities(chunk_symbols))
+    yield from read_ahead(reply for request in requests for reply in _replies(source, request))
+
+
+def apart(before: Reply, after: Reply) -> bool:
+    """Whether two replies of one source are about different symbols: neither is judged by what the other holds."""
+    return set(before.request.names).isdisjoint(after.request.names)
 
 
 def open_questions(

@@ -1,20 +1,22 @@
 """One ingestion from beginning to end: what is wanted, of whom, what was answered already, and what came of it.
 
-One request is one transaction, which bounds memory and lets a crash lose at most one answer. Every row received is
-stored, unchanged or in quarantine; `IngestReport.check` proves it for each answer.
+One request is one transaction, which bounds memory and lets a crash lose at most two answers: one is judged while the
+one before it is copied. Every row received is stored, unchanged or in quarantine; `IngestReport.check` proves it for
+each answer.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
+from market_assets.chunks import overlapped
 from market_assets.errors import SessionNotClosed, SourceUnavailable, TerminalError
 from market_assets.ingestion import checkpoints
 from market_assets.ingestion.agreement import note_agreement
-from market_assets.ingestion.chain import Reply, ask, open_questions
+from market_assets.ingestion.chain import Reply, apart, ask, open_questions
 from market_assets.ingestion.listings import settle_listings
 from market_assets.ingestion.lookback import first_stored_session, with_lookback
 from market_assets.ingestion.provisional import wanted_in_progress
@@ -136,9 +138,9 @@ class _Ingestion:
         for part in wanted_in_progress(self._platform, self._symbols):
             chain, _ = self._chain(part, in_progress=True)
             progress = checkpoints.Progress(0)
-            for reply in ask(chain, part, progress, self._platform.chunk_symbols(part.first, part.last)):
-                self._store(reply, None, provisional=True)
-                progress.note(reply)
+            for source in chain:
+                for reply in self._stored(source, chain, part, progress, provisional=True):
+                    progress.note(reply)
 
     def _chain(self, part: Wanted, in_progress: bool = False) -> tuple[list[PriceSource], list[PriceSource]]:
         """Sources to ask for an exchange, and those to compare with."""
@@ -162,22 +164,38 @@ class _Ingestion:
         cross_check: bool = False,
     ) -> None:
         """Ask the sources for a part and store what they say, reply by reply."""
-        for reply in ask(sources, part, progress, self._platform.chunk_symbols(part.first, part.last)):
-            self._store(reply, progress)
-            progress.note(reply, cross_check=cross_check)
-            if cross_check:
-                self._report.cross_check_failures[reply.source.name] += len(reply.failures)
-            elif reply.closing:
-                tried |= set(reply.request.names)
-                self._platform.progress("raw_prices: symbols", len(tried), total)
+        for source in sources:
+            for reply in self._stored(source, sources, part, progress):
+                progress.note(reply, cross_check=cross_check)
+                if cross_check:
+                    self._report.cross_check_failures[reply.source.name] += len(reply.failures)
+                elif reply.closing:
+                    tried |= set(reply.request.names)
+                    self._platform.progress("raw_prices: symbols", len(tried), total)
 
-    def _store(self, reply: Reply, progress: checkpoints.Progress | None, *, provisional: bool = False) -> None:
-        part = through_restarts(
-            lambda: store(
-                self._platform, reply, progress, run_id=self._run_id, write=self._write, provisional=provisional
+    def _stored(
+        self,
+        source: PriceSource,
+        chain: Sequence[PriceSource],
+        part: Wanted,
+        progress: checkpoints.Progress,
+        *,
+        provisional: bool = False,
+    ) -> Iterator[Reply]:
+        """The replies of a source, each when it is stored; one is judged while the one before it is copied."""
+
+        def write(reply: Reply) -> IngestReport:
+            noted = None if provisional else progress
+            return through_restarts(
+                lambda: store(
+                    self._platform, reply, noted, run_id=self._run_id, write=self._write, provisional=provisional
+                )
             )
-        )
-        self._report.add(part)
+
+        replies = ask(source, chain, part, progress, self._platform.chunk_symbols(part.first, part.last))
+        for reply, stored in overlapped(write, replies, beside=apart):
+            self._report.add(stored)
+            yield reply
 
     def _take_up(self, progress: checkpoints.Progress) -> None:
         """Count what was stored before the ingestion that is resumed stopped."""

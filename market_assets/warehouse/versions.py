@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-ANALYZE_ROWS, ANALYZE_SHARE = 1_000, 0.1
-"""A table is vacuumed and analyzed after a transaction that added more rows, and more than this share of all."""
+ANALYZE_ROWS, ANALYZE_BYTES, ANALYZE_SHARE = 1_000, 1 << 17, 0.1
+"""A table is vacuumed and analyzed after a transaction that added more rows, or writes side by side that added more
+bytes, and more than this share of all."""
 
 
 class VersionedWriter:
@@ -299,7 +300,7 @@ def transaction(url: str, run_id: str, *, beside: bool = False) -> Iterator[Vers
     with arrow_cursor(url) as cursor:
         writer = VersionedWriter(cursor, run_id, beside=beside)
         yield writer
-        outdated = writer.outdated_statistics()
+        outdated = [] if beside else writer.outdated_statistics()
     # The rows are committed: a server that goes away now takes nothing but the statistics with it.
     with suppress(WarehouseUnavailable, psycopg.OperationalError):
         _maintain(url, outdated)
@@ -311,11 +312,17 @@ def side_by_side(url: str, table: VersionedTable) -> Iterator[None]:
     each other, and two of them fill both.
 
     The caller sees to it that no two of them speak for the same value of the first key column. All other writers wait
-    for each of them as for any write; another such block waits for the end of this one.
+    for each of them as for any write; another such block waits for the end of this one, which sees to the statistics.
     """
+    size = sql.SQL("select pg_relation_size({}::regclass)").format(sql.Literal(table.qualified))
     with connect(url, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"{table.qualified} side by side",))
+        (before,) = connection.execute(size).fetchone() or (0,)
         yield
+        with suppress(psycopg.OperationalError):
+            (after,) = connection.execute(size).fetchone() or (0,)
+            if after - before > max(ANALYZE_BYTES, ANALYZE_SHARE * before):
+                _maintain(url, [table])
 
 
 def _maintain(url: str, tables: Sequence[VersionedTable]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,8 +14,9 @@ from hypothesis import strategies as st
 from scripted_vendor import ScriptedPlatform, ScriptedVendor, bar
 
 from market_assets.errors import SourceUnavailable
-from market_assets.ingestion import ingest
+from market_assets.ingestion import IngestReport, ingest, run
 from market_assets.ingestion.requests import pieces, windows
+from market_assets.ingestion.store import store
 from market_assets.sources.base import Batch, SecurityRef
 from market_assets.warehouse.connection import connect
 
@@ -118,3 +121,29 @@ def test_pieces_cover_every_question_once(length, days, symbols, size):
     asked = Counter((name, request.start, request.end) for request in requests for name in request.names)
     assert asked == Counter({(ref.symbol, *part): 1 for ref in refs for part in parts})
     assert all(0 < len(request.symbols) <= size for request in requests)
+
+
+@pytest.mark.parametrize(
+    ("batch", "overlaps"),
+    [(Batch(symbols=1), True), (Batch(symbols=2, days=2), False)],
+    ids=["symbols apart", "days of the same symbols"],
+)
+def test_an_answer_is_stored_beside_the_one_before_it_only_about_other_symbols(
+    platform_of, vendors, monkeypatch, batch, overlaps
+):
+    """Bars are judged by those before them, which have to be stored then."""
+    monkeypatch.setattr(ScriptedVendor, "batch", batch)
+    spans: list[tuple[float, float]] = []
+
+    def timed(*arguments: Any, **options: Any) -> IngestReport:
+        began = time.monotonic()
+        stored = store(*arguments, **options)
+        time.sleep(0.2)
+        spans.append((began, time.monotonic()))
+        return stored
+
+    monkeypatch.setattr(run, "store", timed)
+    ingest(platform_of(chains={"default": {"sources": ["first"]}}), START, END, run_id="run")
+    assert len(spans) > 2
+    beside = [later[0] < earlier[1] for earlier, later in pairwise(sorted(spans))]
+    assert any(beside) if overlaps else not any(beside)
