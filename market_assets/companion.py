@@ -78,7 +78,7 @@ class Companion:
         modules: imported at once, in order.
     """
 
-    def __init__(self, modules: Sequence[str] = HEAVY) -> None:
+    def __init__(self, modules: Sequence[str]) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         served = (theirs, tuple(modules), gc.get_threshold())
@@ -139,7 +139,7 @@ def start() -> None:
     """Have a companion, unless there is one or this process is better off alone."""
     global _companion  # noqa: PLW0603 - one for the process, as there is one for its imports
     if _companion is None and not _alone():
-        _companion = Companion()
+        _companion = Companion(HEAVY)
         atexit.register(finish)  # at its exit Python waits for other processes of multiprocessing
 
 
