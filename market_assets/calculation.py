@@ -65,7 +65,7 @@ def calculate_indicators(platform: Platform, start: date, end: date, *, run_id: 
     size = max(1, platform.chunk_symbols(start, end) // 2)
     writing: deque[Future[WriteResult]] = deque()
     with side_by_side(url, table), ThreadPoolExecutor(WRITERS, thread_name_prefix="indicators") as writers:
-        for chunk in read_ahead(map(read, chunks(symbols, size))):
+        for chunk in read_ahead(map(read, chunks(symbols, size, lanes=WRITERS))):
             values = compute(chunk.bars, carry=chunk.carried if len(chunk.carried) else None)
             values = values[values["session"] >= pd.Timestamp(start)]
             if len(writing) == WRITERS:

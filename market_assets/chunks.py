@@ -24,9 +24,14 @@ class _Failure:
         self.error = error
 
 
-def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """`items` in as few parts as possible of at most `size` each; no part is shorter than another by more than one."""
+def chunks(items: Sequence[Item], size: int, *, lanes: int = 1) -> Iterator[Sequence[Item]]:
+    """`items` in as few parts as possible of at most `size` each; no part is shorter than another by more than one.
+
+    Parts that are worked on in `lanes` at a time are as many for each lane: a last part would keep the others waiting.
+    """
     parts = math.ceil(len(items) / size)
+    if parts > 1:
+        parts = min(len(items), math.ceil(parts / lanes) * lanes)
     edges = [len(items) * part // parts for part in range(parts + 1)] if parts else []
     for start, stop in pairwise(edges):
         yield items[start:stop]

@@ -22,6 +22,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, cast
 
@@ -34,7 +35,14 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-HEAVY = ("quality.expectations", "matplotlib.backends.backend_agg", "dbt.cli.main", "dbt.adapters.postgres")
+HEAVY = (
+    "quality.expectations",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "dbt.cli.main",
+    "dbt.adapters.postgres",
+    "dbt.task.build",
+)
 """What is imported ahead, in the order in which a daily run reaches it."""
 
 _log = logging.getLogger(__name__)
@@ -75,7 +83,7 @@ class Companion:
     """The second process.
 
     Args:
-        modules: imported at once, in order.
+        modules: imported in order, from now on and whenever nothing is asked.
     """
 
     def __init__(self, modules: Sequence[str]) -> None:
@@ -184,8 +192,11 @@ def _serve(pipe: Connection, modules: Sequence[str], garbage_after: tuple[int, i
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the other one decides what comes of it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.set_threshold(*garbage_after)
-    _import(modules)
+    ahead = deque(modules)
     while True:
+        if ahead and not pipe.poll():
+            _import(ahead.popleft())
+            continue
         try:
             request: _Request = pipe.recv()
         except EOFError:
@@ -209,13 +220,12 @@ def _end_with_parent() -> NoReturn:
     os._exit(1)
 
 
-def _import(modules: Sequence[str]) -> None:
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except Exception:
-            # The function that needs it imports it again and fails with the same error, where it is reported.
-            _log.exception("cannot import %s ahead of its use", module)
+def _import(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except Exception:
+        # The function that needs it imports it again and fails with the same error, where it is reported.
+        _log.exception("cannot import %s ahead of its use", module)
 
 
 def _portable(error: Exception) -> Exception:

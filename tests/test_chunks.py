@@ -25,6 +25,15 @@ def test_chunks_are_all_items_in_even_parts_of_at_most_the_size(items: list[int]
     assert not lengths or (max(lengths) <= size and max(lengths) - min(lengths) <= 1)
 
 
+@given(st.integers(0, 60), st.integers(1, 20), st.integers(1, 4))
+def test_chunks_for_lanes_are_as_many_for_each(items: int, size: int, lanes: int) -> None:
+    parts = list(chunks(range(items), size, lanes=lanes))
+    assert [item for part in parts for item in part] == list(range(items))
+    assert all(0 < len(part) <= size for part in parts)
+    assert len(parts) % lanes == 0 or len(parts) in {0, 1, items}
+    assert len(parts) < -(-items // size) + lanes
+
+
 def test_a_short_last_chunk_is_spread_over_the_others() -> None:
     assert [len(part) for part in chunks(range(505), 250)] == [168, 168, 169]
 
