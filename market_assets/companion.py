@@ -11,7 +11,6 @@ The companion ends with the process it serves, whatever ends that, and so do the
 
 from __future__ import annotations
 
-import atexit
 import gc
 import importlib
 import logging
@@ -24,6 +23,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
+from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, cast
 
 from market_assets.errors import TransientError
@@ -148,7 +148,9 @@ def start() -> None:
     global _companion  # noqa: PLW0603 - one for the process, as there is one for its imports
     if _companion is None and not _alone():
         _companion = Companion(HEAVY)
-        atexit.register(finish)  # at its exit Python waits for other processes of multiprocessing
+        # At its exit a process waits for those it started. A run of the daemon is itself one of multiprocessing, whose
+        # finalizers come before that wait; functions of atexit would come after it.
+        Finalize(None, finish, exitpriority=1)
 
 
 def finish() -> None:

@@ -61,6 +61,12 @@ def lock() -> bool:
     return multiprocessing.parent_process() is not None
 
 
+def start_one() -> None:
+    companion.HEAVY = ("no_such_module",)
+    companion.start()
+    assert companion.call(where) != os.getpid()
+
+
 def end() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -152,6 +158,14 @@ def test_one_that_holds_locks_of_its_own_ends_in_silence():
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
     )
     assert (done.stdout, done.stderr) == (f"{os.cpu_count() != 1}\n", "")
+
+
+def test_a_process_of_multiprocessing_that_has_one_ends():
+    """As a run does that the daemon launches."""
+    run = multiprocessing.get_context("spawn").Process(target=start_one)
+    run.start()
+    run.join(30)
+    assert run.exitcode == 0
 
 
 def test_it_ends_with_the_process_that_was_killed():

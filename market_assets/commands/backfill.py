@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +90,10 @@ def run(
                 on_event=_step_progress(platform, definitions, assets),
             )
             companion.finish()
-            delivered = _deliver_lineage(platform, definitions, instance)
-    _maintain(url, before)
+            with ThreadPoolExecutor(1) as beside:
+                maintained = beside.submit(_maintain, url, before)
+                delivered = _deliver_lineage(platform, definitions, instance)
+                maintained.result()
     _summary(url, outcome, before, delivered, time.monotonic() - began)
     return 0 if outcome.success else 1
 
