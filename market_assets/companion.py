@@ -45,6 +45,9 @@ HEAVY = (
 )
 """What is imported ahead, in the order in which a daily run reaches it."""
 
+GRACE_SECONDS = 10.0
+"""How long a process that ends waits at most for its companion to end by itself."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -94,6 +97,7 @@ class Companion:
         self._process.start()
         theirs.close()
         self._one_at_a_time = threading.Lock()
+        self._called = False
 
     def call(
         self, function: Callable[..., Result], *arguments: Any, on_event: Callable[[Any], None] | None = None
@@ -105,6 +109,7 @@ class Companion:
         """
         request = _Request(function, arguments, on_event is not None, dict(os.environ))
         with self._one_at_a_time:
+            self._called = True
             try:
                 self._pipe.send(request)
                 while isinstance(answer := self._pipe.recv(), _Told):
@@ -133,6 +138,13 @@ class Companion:
         """Let it end by itself, now that there will be no more calls. Waits for nothing."""
         self._pipe.close()
 
+    def leave(self) -> None:
+        """`finish` and wait for it; `stop` one that was never called: nobody waits for what it imports."""
+        self.finish()
+        if self._called:
+            self._process.join(GRACE_SECONDS)
+        self.stop()
+
     def stop(self) -> None:
         """End it, whatever it is doing, and wait until it has ended."""
         self._pipe.close()
@@ -150,7 +162,7 @@ def start() -> None:
         _companion = Companion(HEAVY)
         # At its exit a process waits for those it started. A run of the daemon is itself one of multiprocessing, whose
         # finalizers come before that wait; functions of atexit would come after it.
-        Finalize(None, finish, exitpriority=1)
+        Finalize(None, _companion.leave, exitpriority=1)
 
 
 def finish() -> None:

@@ -7,7 +7,8 @@
     │   │   ├── AnswerCutOff           the answer ends too early: a smaller range may be whole
     │   │   └── CircuitOpen            not asked: the vendor failed too often and is left alone for a while
     │   ├── RateLimited                vendor said slow down; carries retry_after
-    │   └── WarehouseUnavailable       database restarting or refusing connections
+    │   ├── WarehouseUnavailable       database restarting or refusing connections
+    │   └── CompanionLost              (companion.py) the second process of a run ended while it worked
     ├── AlertNotDelivered              (alerts.py) the alert webhook did not take the message
     └── TerminalError                  another try gives the same answer
         ├── ConfigError                file, key, value and what is allowed

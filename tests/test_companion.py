@@ -92,6 +92,10 @@ def test_a_function_runs_in_another_process_with_its_arguments(second):
 
 
 def test_modules_are_imported_ahead_and_a_missing_one_stops_nothing(second):
+    for _ in range(100):
+        if second.call(imported, "colorsys"):
+            break
+        time.sleep(0.05)  # what is asked comes first
     assert second.call(imported, "colorsys")
     assert not second.call(imported, "no_such_module")
 
@@ -158,6 +162,16 @@ def test_one_that_holds_locks_of_its_own_ends_in_silence():
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
     )
     assert (done.stdout, done.stderr) == (f"{os.cpu_count() != 1}\n", "")
+
+
+def test_nobody_waits_for_an_import_that_is_not_needed_any_more(tmp_path):
+    """As when the configuration cannot be used: the error is said at once."""
+    (tmp_path / "endless.py").write_text("import time; time.sleep(600)")
+    code = "from market_assets import companion; companion.HEAVY = ('endless',); companion.start()"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr == ""
 
 
 def test_a_process_of_multiprocessing_that_has_one_ends():
