@@ -58,7 +58,7 @@ def test_a_whole_answer_is_read_and_counted(server: Scripted) -> None:
     assert server.asked[0].query == {"a": "1"}
 
 
-@pytest.mark.parametrize("encoded", [gzip.compress(ANSWER), zlib.compress(ANSWER)])
+@pytest.mark.parametrize("encoded", [gzip.compress(ANSWER), zlib.compress(ANSWER)], ids=["gzip", "zlib"])
 def test_compressed_answers_are_unpacked(server: Scripted, encoded: bytes) -> None:
     coding = "gzip" if encoded[:2] == b"\x1f\x8b" else "deflate"
     server.answer = Reply(200, encoded, {"Content-Encoding": coding})
