@@ -36,7 +36,7 @@ test: install ## the test suite, on an embedded PostgreSQL of its own; COVERAGE=
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow and not long and not browser" \
 		$(if $(COVERAGE),--cov --cov-report=term)
 
-test-long: install ## real runs of half a minute or more: kills, corrections, faults, blocking checks, another server
+test-long: install ## longer tests: kills, corrections, faults, blocking checks, another server, marts built again and again
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "long and not slow"
 
 test-slow: install ## minutes-long tests: large data, a real daemon, Celery workers, benchmarks at a small size

@@ -219,6 +219,7 @@ def test_an_incremental_build_equals_a_full_one(
     assert {name for name in MARTS if not same(after[name], before[name], name)} == set(altered)
 
 
+@pytest.mark.long
 def test_many_changes_at_once_equal_a_full_refresh(market: Warehouse, dbt: Any) -> None:
     market.restate(PRICE_BAR, f"session between '{DAY[200]}' and '{DAY[202]}'", close=1.2, volume=2.0)
     market.restate(indicator_table(), f"session between '{DAY[200]}' and '{DAY[205]}'", sma_200=0.5)
@@ -239,6 +240,7 @@ def test_a_security_that_changed_its_symbol_is_listed_once(market: Warehouse, db
     assert found.to_numpy().tolist() == [["GAMMA", "GAMA"]]
 
 
+@pytest.mark.long
 def test_a_restated_bar_rewrites_only_the_rows_it_enters(market: Warehouse, dbt: Any) -> None:
     dbt.run("run", "--select", "marts")
     bar = market.read(f"select symbol, session from marts.fct_daily_bar where session > '{DAY[200]}' limit 1")  # noqa: S608

@@ -160,6 +160,7 @@ def test_data_tests_report_what_is_wrong(market: Warehouse, dbt: Any, daily: pd.
     }
 
 
+@pytest.mark.long
 def test_a_table_without_its_primary_key_fails_the_test(market: Warehouse, dbt: Any, daily: pd.DataFrame) -> None:
     from market_assets.warehouse.connection import connect
 

@@ -48,6 +48,7 @@ def test_a_build_without_a_change_tests_no_row(market: Warehouse, dbt: Any) -> N
     assert "session >= date 'infinity'" in statement
 
 
+@pytest.mark.long
 def test_a_failing_row_is_reported_by_every_build_until_it_is_corrected(market: Warehouse, dbt: Any) -> None:
     market.restate(INDEX_VALUE, f"session = '{EARLY}'", divisor=-1.0)
     assert outcome_of(dbt, "build", "--select", MODEL)[:2] == ("warn", 1)
@@ -86,6 +87,7 @@ def test_a_mart_with_a_test_left_out_stays_unchecked(market: Warehouse, dbt: Any
     assert unchecked_from(market) == EARLY
 
 
+@pytest.mark.long
 def test_tests_by_themselves_look_at_whole_tables(market: Warehouse, dbt: Any) -> None:
     market.restate(INDEX_VALUE, f"session = '{EARLY}'", divisor=-1.0)
     dbt.run("run", "--select", MODEL)

@@ -43,6 +43,7 @@ def is_current(warehouse: Warehouse, name: str, full_sql: dict[str, str]) -> boo
     return got.equals(wanted.sort_values(["symbol", "session"], ignore_index=True)[got.columns])
 
 
+@pytest.mark.long
 def test_a_write_that_commits_after_a_later_one_was_read_is_not_lost(
     market: Warehouse, dbt: Any, full_sql: dict[str, str]
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_write_that_commits_after_a_later_one_was_read_is_not_lost(
     assert is_current(market, "fct_daily_bar", full_sql)
 
 
+@pytest.mark.long
 def test_a_server_process_killed_while_it_writes_leaves_mart_and_watermark_as_they_were(
     market: Warehouse, dbt: Any, full_sql: dict[str, str]
 ) -> None:
@@ -92,6 +94,7 @@ def test_a_mart_built_without_the_mart_it_reads_catches_up_later(
     assert is_current(market, "mart_price_anomaly", full_sql)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "difference",
     ["definition = 'of an older version'", "system_identifier = 1"],
@@ -112,6 +115,7 @@ def test_a_mart_that_cannot_be_continued_is_built_anew(market: Warehouse, dbt: A
     assert after[3] is None  # every key
 
 
+@pytest.mark.long
 def test_a_full_build_has_its_indexes_and_primary_key(market: Warehouse, dbt: Any) -> None:
     query = "select indexdef from pg_indexes where schemaname = 'marts' and tablename = 'fct_indicator'"
     execute(market, "update marts.build_watermark set definition = '' where model = 'fct_indicator'")

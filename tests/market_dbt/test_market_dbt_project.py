@@ -83,6 +83,7 @@ def test_a_parsed_project_is_not_parsed_again(parsed):
     assert [file.name for file in (parsed / "dbt").iterdir() if file.name.startswith("parse-")] == []
 
 
+@pytest.mark.long
 def test_a_project_that_cannot_be_parsed_says_why_and_spoils_nothing(copied_project, tmp_path):
     target = tmp_path / "home" / "dbt" / "target"
     shutil.copytree(parsed_home() / "dbt" / "target", target)
