@@ -37,6 +37,8 @@ ANALYZE_ROWS, ANALYZE_BYTES, ANALYZE_SHARE = 1_000, 1 << 17, 0.1
 """A table is vacuumed and analyzed after a transaction that added more rows, or writes side by side that added more
 bytes, and more than this share of all."""
 
+_SERVER_AWAY = (WarehouseUnavailable, psycopg.OperationalError)
+
 
 class VersionedWriter:
     """Writes inside one open transaction; made by `transaction`."""
@@ -302,7 +304,7 @@ def transaction(url: str, run_id: str, *, beside: bool = False) -> Iterator[Vers
         yield writer
         outdated = [] if beside else writer.outdated_statistics()
     # The rows are committed: a server that goes away now takes nothing but the statistics with it.
-    with suppress(WarehouseUnavailable, psycopg.OperationalError):
+    with suppress(*_SERVER_AWAY):
         _maintain(url, outdated)
 
 
@@ -314,14 +316,18 @@ def side_by_side(url: str, table: VersionedTable) -> Iterator[None]:
     The caller sees to it that no two of them speak for the same value of the first key column. All other writers wait
     for each of them as for any write; another such block waits for the end of this one, which sees to the statistics.
     """
-    size = sql.SQL("select pg_relation_size({}::regclass)").format(sql.Literal(table.qualified))
     with connect(url, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"{table.qualified} side by side",))
-        (before,) = connection.execute(size).fetchone() or (0,)
         yield
-        with suppress(psycopg.OperationalError):
-            (after,) = connection.execute(size).fetchone() or (0,)
-            if after - before > max(ANALYZE_BYTES, ANALYZE_SHARE * before):
+        with suppress(*_SERVER_AWAY):
+            # Beside what the planner knows, not what was there at first: an earlier block may have been killed.
+            found = connection.execute(
+                "select pg_relation_size(oid), relpages * current_setting('block_size')::bigint from pg_class "
+                "where oid = %s::regclass",
+                (table.qualified,),
+            ).fetchone()
+            size, known = found or (0, 0)
+            if size - known > max(ANALYZE_BYTES, ANALYZE_SHARE * known):
                 _maintain(url, [table])
 
 

@@ -104,6 +104,29 @@ def test_a_block_that_fails_lets_the_next_one_in(warehouse_url):
     assert current(warehouse_url) == {"A": (250, 1.0)}
 
 
+def test_a_block_sees_to_statistics_also_those_a_failed_one_left(warehouse_url):
+    names = [f"S{number}" for number in range(8)]
+
+    def known_pages() -> int:
+        with connect(warehouse_url) as connection:
+            (pages,) = connection.execute(
+                "select relpages from pg_class where oid = 'raw.price_bar'::regclass"
+            ).fetchone()
+        return pages
+
+    def write_and_fail() -> None:
+        with side_by_side(warehouse_url, PRICE_BAR):
+            write_versions(warehouse_url, PRICE_BAR, bars(*names), run_id="r1", scope=scope(*names), beside=True)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        write_and_fail()
+    assert known_pages() == 0
+    with side_by_side(warehouse_url, PRICE_BAR):
+        pass
+    assert known_pages() > 0
+
+
 @pytest.mark.parametrize("open_scope", [Scope(), Scope(members={"source": ["sample"]})])
 def test_a_write_beside_others_has_to_name_its_symbols(warehouse_url, open_scope):
     with pytest.raises(ValueError, match="beside others has to say for which symbols"):
